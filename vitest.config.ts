@@ -1,0 +1,41 @@
+import { defineConfig } from 'vitest/config';
+
+/** Suites with machines, databases or browsers under them share two cores: one file at a time. */
+function suite(name: string, testTimeoutMs: number) {
+  return {
+    test: {
+      name,
+      include: [`test/${name}/**/*.test.ts`],
+      testTimeout: testTimeoutMs,
+      hookTimeout: Math.max(testTimeoutMs, 60_000),
+      fileParallelism: false,
+      pool: 'forks' as const,
+    },
+  };
+}
+
+const unitRooms = '{contract,server,agent,cli,stack,lab,web}/**/*.test.ts';
+
+export default defineConfig({
+  test: {
+    cache: false,
+    passWithNoTests: false,
+    projects: [
+      {
+        test: {
+          name: 'unit',
+          include: [unitRooms, 'test/tidy.test.ts'],
+          exclude: ['**/node_modules/**', '**/.atlas/**'],
+          testTimeout: 10_000,
+        },
+      },
+      suite('integration', 60_000),
+      suite('coverage', 60_000),
+      suite('conformance', 120_000),
+      suite('simulation', 300_000),
+      suite('faults', 300_000),
+      suite('lab', 600_000),
+      suite('e2e', 600_000),
+    ],
+  },
+});
