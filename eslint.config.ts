@@ -8,7 +8,7 @@ const testFiles = ['**/*.test.ts', 'test/**/*.ts'];
 const configFiles = ['*.config.ts', '**/*.config.ts', '**/*.config.js'];
 
 /** Limits and habits of the house that need no types; they hold in components too. */
-const houseRules: Linter.RulesConfig = {
+const houseRules: Linter.RulesRecord = {
   'max-lines': ['error', { max: 400 }],
   'max-lines-per-function': ['error', { max: 70 }],
   'max-depth': ['error', 3],
@@ -45,7 +45,7 @@ const houseRules: Linter.RulesConfig = {
 };
 
 /** Rules that read types: a lost promise here is a lost command on somebody's server. */
-const typedRules: Linter.RulesConfig = {
+const typedRules: Linter.RulesRecord = {
   '@typescript-eslint/no-floating-promises': 'error',
   '@typescript-eslint/no-misused-promises': 'error',
   '@typescript-eslint/await-thenable': 'error',
