@@ -31,21 +31,53 @@ export const permissions = [
 ] as const;
 export type Permission = (typeof permissions)[number];
 
-export const roles = ['platform_admin', 'tenant_admin', 'operator', 'approver', 'auditor', 'client_viewer'] as const;
+export const roles = [
+  'platform_admin',
+  'tenant_admin',
+  'operator',
+  'approver',
+  'auditor',
+  'client_viewer',
+] as const;
 export type Role = (typeof roles)[number];
 
 const reading: readonly Permission[] = [
-  'tenants.read', 'fleet.read', 'agents.read', 'policies.read', 'plans.read', 'releases.read', 'runs.read', 'locks.read', 'trust.read',
+  'tenants.read',
+  'fleet.read',
+  'agents.read',
+  'policies.read',
+  'plans.read',
+  'releases.read',
+  'runs.read',
+  'locks.read',
+  'trust.read',
 ];
 
 /** Permissions of each role inside a tenant. `platform_admin` holds its permissions outside any tenant. */
 export const rolePermissions: Readonly<Record<Role, readonly Permission[]>> = {
   platform_admin: ['platform.manage', 'tenants.read', 'tenants.manage'],
   tenant_admin: [
-    ...reading, 'tenants.manage', 'members.read', 'members.manage', 'apiKeys.manage', 'fleet.manage', 'agents.enrol', 'agents.revoke',
-    'policies.manage', 'trust.manage', 'audit.read',
+    ...reading,
+    'tenants.manage',
+    'members.read',
+    'members.manage',
+    'apiKeys.manage',
+    'fleet.manage',
+    'agents.enrol',
+    'agents.revoke',
+    'policies.manage',
+    'trust.manage',
+    'audit.read',
   ],
-  operator: [...reading, 'members.read', 'fleet.manage', 'policies.manage', 'plans.create', 'runs.control', 'audit.read'],
+  operator: [
+    ...reading,
+    'members.read',
+    'fleet.manage',
+    'policies.manage',
+    'plans.create',
+    'runs.control',
+    'audit.read',
+  ],
   approver: [...reading, 'members.read', 'releases.sign', 'locks.sign', 'trust.enrolKey', 'audit.read'],
   auditor: [...reading, 'members.read', 'audit.read'],
   client_viewer: ['tenants.read', 'fleet.read', 'runs.read', 'plans.read'],
@@ -65,7 +97,13 @@ export const Me = Strict({
   acr: Type.Integer({ minimum: 0, maximum: 3 }),
   platformAdmin: Type.Boolean(),
   memberships: Type.Array(
-    Strict({ tenantId: Uuid, tenantName: Line(200), tenantColour: Type.String(), roles: Type.Array(RoleName), permissions: Type.Array(PermissionName) }),
+    Strict({
+      tenantId: Uuid,
+      tenantName: Line(200),
+      tenantColour: Type.String(),
+      roles: Type.Array(RoleName),
+      permissions: Type.Array(PermissionName),
+    }),
   ),
 });
 
@@ -83,14 +121,21 @@ export const MemberCreate = Strict({
   username: Type.String({ pattern: '^[a-z0-9][a-z0-9._-]{1,62}$' }),
   name: Line(200),
   email: Type.String({ maxLength: 254, pattern: '^[^@\\s]{1,64}@[^@\\s]{1,189}$' }),
-  roles: Type.Array(OneOf(roles.filter((role) => role !== 'platform_admin')), { minItems: 1, maxItems: 5, uniqueItems: true }),
+  roles: Type.Array(OneOf(roles.filter((role) => role !== 'platform_admin')), {
+    minItems: 1,
+    maxItems: 5,
+    uniqueItems: true,
+  }),
 });
 
 /** Answer to creating a member: the first password is shown once. */
 export const MemberCreated = Strict({ member: Member, firstPassword: Type.String() });
 
 export const MemberUpdate = Strict({
-  roles: Type.Array(OneOf(roles.filter((role) => role !== 'platform_admin')), { maxItems: 5, uniqueItems: true }),
+  roles: Type.Array(OneOf(roles.filter((role) => role !== 'platform_admin')), {
+    maxItems: 5,
+    uniqueItems: true,
+  }),
 });
 
 export const ApiKey = Strict({

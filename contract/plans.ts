@@ -1,0 +1,261 @@
+import { Type, type Static } from 'typebox';
+import { PendingUpdate } from '#contract/inventory.ts';
+import { defineRoute, NoContent, Page, pageQuery } from '#contract/route.ts';
+import {
+  Count,
+  HostName,
+  Instant,
+  Line,
+  OneOf,
+  OrNull,
+  Prose,
+  Sha256Hex,
+  Strict,
+  Uuid,
+} from '#contract/schema.ts';
+import { tenantParams } from '#contract/tenants.ts';
+import { HealthCheck, PinnedPackage } from '#contract/verbs.ts';
+
+/** What to install, how to guard it, when to restart and how to tell that the host is well. */
+export const MaintenancePolicyBody = Strict({
+  name: Line(120),
+  description: Type.Optional(Prose(1000)),
+  updates: Strict({
+    select: OneOf(['security', 'all']),
+    excludePackages: Type.Array(Type.String({ pattern: '^[a-z0-9*][a-z0-9+.*-]{0,127}$' }), {
+      maxItems: 200,
+    }),
+  }),
+  guard: Strict({
+    /** `required`: a host that can offer no checkpoint is left out of the plan, with the reason. */
+    mode: OneOf(['required', 'best_effort']),
+    minFreeGiB: Type.Number({ minimum: 0, maximum: 10_000 }),
+    keepHours: Type.Integer({ minimum: 0, maximum: 8760 }),
+  }),
+  restart: OneOf(['if_required', 'always', 'never']),
+  health: Strict({
+    checks: Type.Array(HealthCheck, { maxItems: 32 }),
+    withinS: Type.Integer({ minimum: 5, maximum: 900 }),
+  }),
+  waves: Strict({
+    /** Hosts in the first wave, and in each later one. */
+    firstSize: Type.Integer({ minimum: 1, maximum: 1000 }),
+    size: Type.Integer({ minimum: 1, maximum: 1000 }),
+    pauseS: Type.Integer({ minimum: 0, maximum: 86_400 }),
+    /** The run pauses when more than this share of a wave's hosts did not end well, percent. */
+    failureThresholdPercent: Type.Integer({ minimum: 0, maximum: 100 }),
+  }),
+  commitConfirm: Strict({
+    confirmWithinS: Type.Integer({ minimum: 30, maximum: 86_400 }),
+    silentS: Type.Integer({ minimum: 15, maximum: 86_400 }),
+  }),
+});
+export const MaintenancePolicy = Type.Intersect([
+  MaintenancePolicyBody,
+  Type.Object({ id: Uuid, createdAt: Instant, updatedAt: Instant, version: Type.Integer() }),
+]);
+
+/** What somebody wants done. Hosts are named, or all that match the fleet filter. */
+export const PlanRequest = Strict({
+  policyId: Uuid,
+  title: Line(160),
+  hostIds: Type.Array(Uuid, { minItems: 1, maxItems: 10_000, uniqueItems: true }),
+  notBefore: Instant,
+  notAfter: Instant,
+});
+
+/** One host in a plan. `decision` says in words why it is in or out. */
+export const PlanHost = Strict({
+  hostId: Uuid,
+  hostname: HostName,
+  siteName: Line(120),
+  agentId: OrNull(Uuid),
+  included: Type.Boolean(),
+  /** Message key and values of the reason, for a sentence in the reader's language. */
+  decision: Strict({
+    code: OneOf([
+      'included',
+      'included_without_guard',
+      'nothing_pending',
+      'agent_not_connected',
+      'agent_revoked',
+      'inventory_stale',
+      'no_guard',
+      'no_space',
+      'in_other_run',
+      'undigested_updates',
+      'unsupported_platform',
+    ]),
+    values: Type.Record(Type.String(), Type.Union([Type.String(), Type.Number()])),
+  }),
+  wave: OrNull(Type.Integer({ minimum: 1 })),
+  order: OrNull(Count),
+  /** 1 checkpoint, 2 uninstall, 3 restore, 0 none. */
+  rollbackTier: Type.Integer({ minimum: 0, maximum: 3 }),
+  packages: Type.Array(PinnedPackage),
+  updates: Type.Array(PendingUpdate),
+  downloadBytes: Count,
+  restart: OneOf(['yes', 'if_required', 'no']),
+  checks: Type.Array(HealthCheck),
+  /** Expected minutes from first step to commit, from this host's history or the fleet's; null when there is none. */
+  expectedSeconds: OrNull(
+    Strict({ low: Count, high: Count, basis: OneOf(['host_history', 'fleet_history']) }),
+  ),
+});
+
+export const PlanSummaryCounts = Strict({
+  hosts: Count,
+  included: Count,
+  excluded: Count,
+  updates: Count,
+  security: Count,
+  downloadBytes: Count,
+  waves: Count,
+  withoutGuard: Count,
+});
+
+export const PlanPreview = Strict({
+  policy: MaintenancePolicy,
+  title: Line(160),
+  notBefore: Instant,
+  notAfter: Instant,
+  hosts: Type.Array(PlanHost),
+  counts: PlanSummaryCounts,
+  class: OneOf(['R2']),
+  /** People who must sign, other than the requester, and how many of the enrolled ones can. */
+  signersNeeded: Type.Integer(),
+  signersAvailable: Type.Integer(),
+  warnings: Type.Array(
+    Strict({
+      code: OneOf(['too_few_signers', 'window_short', 'hosts_without_guard', 'hosts_excluded']),
+      values: Type.Record(Type.String(), Type.Union([Type.String(), Type.Number()])),
+    }),
+  ),
+});
+
+export const PlanState = OneOf(['planned', 'release_drafted', 'released', 'expired']);
+
+export const Plan = Strict({
+  id: Uuid,
+  title: Line(160),
+  policyName: Line(120),
+  sha256: Sha256Hex,
+  state: PlanState,
+  notBefore: Instant,
+  notAfter: Instant,
+  createdBy: Uuid,
+  createdByName: Line(200),
+  createdAt: Instant,
+  counts: PlanSummaryCounts,
+  releaseId: OrNull(Uuid),
+  runId: OrNull(Uuid),
+});
+export const PlanDetail = Strict({ plan: Plan, preview: PlanPreview });
+
+const planParams = Strict({ tenantId: Uuid, planId: Uuid });
+const policyParams = Strict({ tenantId: Uuid, policyId: Uuid });
+
+export const planRoutes = {
+  listMaintenancePolicies: defineRoute({
+    method: 'GET',
+    path: '/api/v1/tenants/:tenantId/maintenance-policies',
+    permission: 'policies.read',
+    audit: null,
+    summary: 'Maintenance policies',
+    params: tenantParams,
+    query: Strict({ ...pageQuery }),
+    response: Page(MaintenancePolicy),
+  }),
+  createMaintenancePolicy: defineRoute({
+    method: 'POST',
+    path: '/api/v1/tenants/:tenantId/maintenance-policies',
+    permission: 'policies.manage',
+    audit: 'maintenance_policy.created',
+    summary: 'Create a maintenance policy',
+    params: tenantParams,
+    body: MaintenancePolicyBody,
+    response: MaintenancePolicy,
+    status: 201,
+    errors: ['already_exists'],
+  }),
+  getMaintenancePolicy: defineRoute({
+    method: 'GET',
+    path: '/api/v1/tenants/:tenantId/maintenance-policies/:policyId',
+    permission: 'policies.read',
+    audit: null,
+    summary: 'One maintenance policy',
+    params: policyParams,
+    response: MaintenancePolicy,
+  }),
+  updateMaintenancePolicy: defineRoute({
+    method: 'PUT',
+    path: '/api/v1/tenants/:tenantId/maintenance-policies/:policyId',
+    permission: 'policies.manage',
+    audit: 'maintenance_policy.updated',
+    ifMatch: true,
+    summary: 'Change a maintenance policy; plans made before keep theirs',
+    params: policyParams,
+    body: MaintenancePolicyBody,
+    response: MaintenancePolicy,
+  }),
+  removeMaintenancePolicy: defineRoute({
+    method: 'DELETE',
+    path: '/api/v1/tenants/:tenantId/maintenance-policies/:policyId',
+    permission: 'policies.manage',
+    audit: 'maintenance_policy.removed',
+    summary: 'Remove a maintenance policy',
+    params: policyParams,
+    response: NoContent,
+    status: 204,
+  }),
+  previewPlan: defineRoute({
+    method: 'POST',
+    path: '/api/v1/tenants/:tenantId/plan-previews',
+    permission: 'plans.create',
+    audit: 'plan.previewed',
+    summary: 'What a plan would do, without making it',
+    params: tenantParams,
+    body: PlanRequest,
+    response: PlanPreview,
+    errors: ['policy_refused', 'nothing_to_install'],
+  }),
+  createPlan: defineRoute({
+    method: 'POST',
+    path: '/api/v1/tenants/:tenantId/plans',
+    permission: 'plans.create',
+    audit: 'plan.created',
+    summary: 'Make an immutable plan',
+    params: tenantParams,
+    body: PlanRequest,
+    response: PlanDetail,
+    status: 201,
+    errors: ['policy_refused', 'nothing_to_install'],
+  }),
+  listPlans: defineRoute({
+    method: 'GET',
+    path: '/api/v1/tenants/:tenantId/plans',
+    permission: 'plans.read',
+    audit: null,
+    summary: 'Plans, newest first',
+    params: tenantParams,
+    query: Strict({ ...pageQuery }),
+    response: Page(Plan),
+  }),
+  getPlan: defineRoute({
+    method: 'GET',
+    path: '/api/v1/tenants/:tenantId/plans/:planId',
+    permission: 'plans.read',
+    audit: null,
+    summary: 'One plan, whole',
+    params: planParams,
+    response: PlanDetail,
+  }),
+};
+
+export type MaintenancePolicy = Static<typeof MaintenancePolicy>;
+export type MaintenancePolicyBody = Static<typeof MaintenancePolicyBody>;
+export type PlanRequest = Static<typeof PlanRequest>;
+export type PlanHost = Static<typeof PlanHost>;
+export type PlanPreview = Static<typeof PlanPreview>;
+export type Plan = Static<typeof Plan>;
+export type PlanDetail = Static<typeof PlanDetail>;

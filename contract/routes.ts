@@ -1,0 +1,18 @@
+import { auditRoutes } from '#contract/audit-routes.ts';
+import { fleetRoutes } from '#contract/fleet.ts';
+import { planRoutes } from '#contract/plans.ts';
+import { releaseRoutes } from '#contract/releases.ts';
+import { runRoutes } from '#contract/runs.ts';
+import { tenantRoutes } from '#contract/tenants.ts';
+
+/** Every route of the people's API by name. */
+export const routes = {
+  ...tenantRoutes,
+  ...fleetRoutes,
+  ...planRoutes,
+  ...releaseRoutes,
+  ...runRoutes,
+  ...auditRoutes,
+};
+export type Routes = typeof routes;
+export type RouteName = keyof Routes;

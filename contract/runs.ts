@@ -1,0 +1,359 @@
+import { Type, type Static } from 'typebox';
+import { ResultFacts, outcomes, resultCodes } from '#contract/results.ts';
+import { defineRoute, Page, pageQuery } from '#contract/route.ts';
+import { Count, HostName, Instant, Line, OneOf, OrNull, Prose, Strict, Uuid } from '#contract/schema.ts';
+import { tenantParams } from '#contract/tenants.ts';
+import { orderSteps } from '#contract/trust.ts';
+
+/** States of one host's way through a run. */
+export const hostRunStates = [
+  'planned',
+  'preflight',
+  'guarding',
+  'guarded',
+  'downloading',
+  'installing',
+  'awaiting_restart',
+  'restarting',
+  'verifying',
+  'committing',
+  'committed',
+  'rollback_decision',
+  'rolling_back',
+  'rolled_back',
+  'rollback_failed',
+  'agent_lost',
+  'cancelled',
+  'missed',
+  'failed',
+  'superseded',
+] as const;
+export type HostRunState = (typeof hostRunStates)[number];
+
+/** Allowed transitions: the server refuses every other one, in SQL and in the pure core. */
+export const hostRunTransitions: Readonly<Record<HostRunState, readonly HostRunState[]>> = {
+  planned: ['preflight', 'cancelled', 'missed', 'superseded'],
+  preflight: ['guarding', 'failed', 'cancelled', 'agent_lost', 'missed'],
+  guarding: ['guarded', 'failed', 'cancelled', 'agent_lost'],
+  guarded: ['downloading', 'cancelled', 'failed', 'missed'],
+  downloading: ['installing', 'failed', 'cancelled', 'agent_lost', 'missed'],
+  installing: [
+    'awaiting_restart',
+    'verifying',
+    'rollback_decision',
+    'rolling_back',
+    'rolled_back',
+    'agent_lost',
+    'failed',
+  ],
+  awaiting_restart: ['restarting', 'rollback_decision', 'agent_lost', 'rolled_back'],
+  restarting: ['verifying', 'rollback_decision', 'rolling_back', 'rolled_back', 'agent_lost'],
+  verifying: ['committing', 'rollback_decision', 'rolling_back', 'rolled_back', 'agent_lost'],
+  committing: ['committed', 'rolling_back', 'rolled_back', 'agent_lost', 'rollback_decision'],
+  committed: [],
+  rollback_decision: ['rolling_back', 'rolled_back', 'rollback_failed', 'failed', 'agent_lost'],
+  rolling_back: ['rolled_back', 'rollback_failed', 'agent_lost'],
+  rolled_back: [],
+  rollback_failed: ['rolled_back'],
+  agent_lost: [
+    'preflight',
+    'guarding',
+    'guarded',
+    'downloading',
+    'installing',
+    'awaiting_restart',
+    'restarting',
+    'verifying',
+    'committing',
+    'committed',
+    'rollback_decision',
+    'rolling_back',
+    'rolled_back',
+    'rollback_failed',
+    'failed',
+    'cancelled',
+  ],
+  cancelled: [],
+  missed: [],
+  failed: [],
+  superseded: [],
+};
+
+export const terminalHostRunStates = hostRunStates.filter(
+  (state) => hostRunTransitions[state].length === 0 || state === 'rollback_failed',
+);
+
+export const runStates = [
+  'scheduled',
+  'running',
+  'paused',
+  'stopping',
+  'completed',
+  'completed_with_failures',
+  'cancelled',
+  'expired',
+] as const;
+export type RunState = (typeof runStates)[number];
+
+/** One table serves the server's rule and the button's disabled reason. */
+export const runActions = {
+  pause: ['running'],
+  resume: ['paused'],
+  cancel: ['scheduled', 'running', 'paused'],
+} as const satisfies Record<string, readonly RunState[]>;
+
+export const hostRunActions = {
+  /** A new attempt of the same released orders: only while the release is still in its window and nothing was changed on the host. */
+  retry: ['failed', 'cancelled', 'missed'],
+} as const satisfies Record<string, readonly HostRunState[]>;
+
+/** Kept apart so that the one word is computed, never guessed. */
+export const HostRunOutcomes = Strict({
+  patch: OneOf(['not_started', 'installed', 'partly_installed', 'not_installed', 'unknown', 'reverted']),
+  restart: OneOf(['not_needed', 'pending', 'proven', 'not_proven', 'unknown']),
+  verification: OneOf(['not_run', 'green', 'red', 'unknown']),
+  guard: OneOf(['none', 'taken', 'used', 'kept', 'failed', 'expired']),
+});
+
+/** Why something was decided, as a message key and values. */
+export const Decision = Strict({
+  at: Instant,
+  code: OneOf([
+    'wave_started',
+    'agent_silent',
+    'agent_back',
+    'guard_failed',
+    'preflight_failed',
+    'check_failed',
+    'install_failed',
+    'download_failed',
+    'restart_not_proven',
+    'commit_confirmed',
+    'silence_reverted',
+    'agent_reverted',
+    'rolled_back',
+    'rollback_failed',
+    'cancelled_by_person',
+    'window_over',
+    'threshold_paused',
+    'indeterminate',
+    'late_truth',
+    'refused_by_agent',
+    'stopped_by_lock',
+    'retried',
+    'clock_expired',
+    'restart_not_needed',
+    'restart_skipped_by_policy',
+    'nothing_to_do',
+  ]),
+  values: Type.Record(Type.String(), Type.Union([Type.String(), Type.Number()])),
+});
+
+export const StepView = Strict({
+  step: OneOf(orderSteps),
+  attempt: Type.Integer(),
+  commandId: Uuid,
+  state: OneOf(['queued', 'delivered', 'running', ...outcomes]),
+  code: OrNull(OneOf(resultCodes)),
+  detail: OrNull(Prose(4000)),
+  phase: OrNull(Line(80)),
+  percent: OrNull(Type.Integer()),
+  facts: OrNull(ResultFacts),
+  createdAt: Instant,
+  startedAt: OrNull(Instant),
+  endedAt: OrNull(Instant),
+  /** When this step gives up, unless it ends before. */
+  deadlineAt: OrNull(Instant),
+});
+
+export const HostRunSummary = Strict({
+  id: Uuid,
+  runId: Uuid,
+  hostId: Uuid,
+  hostname: HostName,
+  wave: Type.Integer(),
+  order: Count,
+  state: OneOf(hostRunStates),
+  stateSince: Instant,
+  /** The state before `agent_lost`, so that people see where it was. */
+  lostIn: OrNull(OneOf(hostRunStates)),
+  outcomes: HostRunOutcomes,
+  currentStep: OrNull(OneOf(orderSteps)),
+  percent: OrNull(Type.Integer()),
+  packages: Count,
+  rollbackTier: Type.Integer(),
+  startedAt: OrNull(Instant),
+  endedAt: OrNull(Instant),
+  lastHeardAt: OrNull(Instant),
+  lastDecision: OrNull(Decision),
+  rollbackSeconds: OrNull(Type.Number()),
+});
+
+export const HostRunDetail = Strict({
+  hostRun: HostRunSummary,
+  steps: Type.Array(StepView),
+  decisions: Type.Array(Decision),
+  packages: Type.Array(Strict({ name: Line(128), from: OrNull(Line(128)), to: Line(128) })),
+});
+
+export const WaveView = Strict({
+  wave: Type.Integer(),
+  state: OneOf(['waiting', 'running', 'pausing', 'done', 'stopped']),
+  hosts: Count,
+  ended: Count,
+  well: Count,
+  startsAt: OrNull(Instant),
+});
+
+export const RunSummary = Strict({
+  id: Uuid,
+  number: Type.Integer(),
+  planId: Uuid,
+  releaseId: Uuid,
+  title: Line(160),
+  state: OneOf(runStates),
+  notBefore: Instant,
+  notAfter: Instant,
+  startedAt: OrNull(Instant),
+  endedAt: OrNull(Instant),
+  hosts: Count,
+  committed: Count,
+  rolledBack: Count,
+  failed: Count,
+  waiting: Count,
+  lastDecision: OrNull(Decision),
+  version: Type.Integer(),
+});
+
+export const RunDetail = Strict({
+  run: RunSummary,
+  waves: Type.Array(WaveView),
+  hostRuns: Type.Array(HostRunSummary),
+  decisions: Type.Array(Decision),
+  /** Filled when the run has ended: the entry of the report, with its audit index. */
+  report: OrNull(
+    Strict({
+      auditIndex: OrNull(Count),
+      rollbackSecondsMax: OrNull(Type.Number()),
+      updatesInstalled: Count,
+      durationS: Count,
+    }),
+  ),
+});
+
+export const LogLine = Strict({
+  seq: Count,
+  at: Instant,
+  step: OrNull(OneOf(orderSteps)),
+  text: Prose(2000),
+});
+
+const runParams = Strict({ tenantId: Uuid, runId: Uuid });
+const hostRunParams = Strict({ tenantId: Uuid, hostRunId: Uuid });
+const WithReason = Strict({ reason: Prose(500) });
+
+export const runRoutes = {
+  listRuns: defineRoute({
+    method: 'GET',
+    path: '/api/v1/tenants/:tenantId/runs',
+    permission: 'runs.read',
+    audit: null,
+    summary: 'Runs, newest first',
+    params: tenantParams,
+    query: Strict({ ...pageQuery, state: Type.Optional(OneOf(runStates)) }),
+    response: Page(RunSummary),
+  }),
+  getRun: defineRoute({
+    method: 'GET',
+    path: '/api/v1/tenants/:tenantId/runs/:runId',
+    permission: 'runs.read',
+    audit: null,
+    summary: 'One run with waves and hosts',
+    params: runParams,
+    response: RunDetail,
+  }),
+  getHostRun: defineRoute({
+    method: 'GET',
+    path: '/api/v1/tenants/:tenantId/host-runs/:hostRunId',
+    permission: 'runs.read',
+    audit: null,
+    summary: 'One host in a run, step by step',
+    params: hostRunParams,
+    response: HostRunDetail,
+  }),
+  listHostRunLog: defineRoute({
+    method: 'GET',
+    path: '/api/v1/tenants/:tenantId/host-runs/:hostRunId/log',
+    permission: 'runs.read',
+    audit: null,
+    summary: 'What the host said, line by line',
+    params: hostRunParams,
+    query: Strict({
+      after: Type.Optional(Type.Integer({ minimum: 0 })),
+      limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000 })),
+    }),
+    response: Strict({ items: Type.Array(LogLine), lastSeq: Count }),
+  }),
+  listHostRuns: defineRoute({
+    method: 'GET',
+    path: '/api/v1/tenants/:tenantId/hosts/:hostId/host-runs',
+    permission: 'runs.read',
+    audit: null,
+    summary: 'History of a host',
+    params: Strict({ tenantId: Uuid, hostId: Uuid }),
+    query: Strict({ ...pageQuery }),
+    response: Page(HostRunSummary),
+  }),
+  pauseRun: defineRoute({
+    method: 'POST',
+    path: '/api/v1/tenants/:tenantId/runs/:runId/pause',
+    permission: 'runs.control',
+    audit: 'run.paused',
+    summary: 'Start nothing new; what runs goes on',
+    params: runParams,
+    body: WithReason,
+    response: RunSummary,
+    errors: ['transition_refused'],
+  }),
+  resumeRun: defineRoute({
+    method: 'POST',
+    path: '/api/v1/tenants/:tenantId/runs/:runId/resume',
+    permission: 'runs.control',
+    audit: 'run.resumed',
+    summary: 'Go on',
+    params: runParams,
+    body: WithReason,
+    response: RunSummary,
+    errors: ['transition_refused'],
+  }),
+  cancelRun: defineRoute({
+    method: 'POST',
+    path: '/api/v1/tenants/:tenantId/runs/:runId/cancel',
+    permission: 'runs.control',
+    audit: 'run.cancelled',
+    summary: 'Stop each host before its next safe point',
+    params: runParams,
+    body: WithReason,
+    response: RunSummary,
+    errors: ['transition_refused'],
+  }),
+  retryHostRun: defineRoute({
+    method: 'POST',
+    path: '/api/v1/tenants/:tenantId/host-runs/:hostRunId/retry',
+    permission: 'runs.control',
+    audit: 'host_run.retried',
+    summary: 'Try a host again under the same release',
+    params: hostRunParams,
+    body: WithReason,
+    response: HostRunSummary,
+    errors: ['transition_refused'],
+  }),
+};
+
+export type HostRunSummary = Static<typeof HostRunSummary>;
+export type HostRunDetail = Static<typeof HostRunDetail>;
+export type HostRunOutcomes = Static<typeof HostRunOutcomes>;
+export type RunSummary = Static<typeof RunSummary>;
+export type RunDetail = Static<typeof RunDetail>;
+export type Decision = Static<typeof Decision>;
+export type StepView = Static<typeof StepView>;
