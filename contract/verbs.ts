@@ -105,6 +105,9 @@ export type Verb = keyof typeof verbCatalogue;
 export const verbs = Object.keys(verbCatalogue) as Verb[];
 export const VerbName = OneOf(verbs);
 
+/** The text whose SHA-256 (UTF-8) a policy document pins: what approvers' classes mean is part of what was signed. */
+export const verbCatalogueText = JSON.stringify(verbCatalogue);
+
 export type PinnedPackage = Static<typeof PinnedPackage>;
 export type HealthCheck = Static<typeof HealthCheck>;
 export type HealthArgs = Static<typeof HealthArgs>;
