@@ -64,7 +64,7 @@ function parseSignature(text: string): NoteSignature {
 /** Reads a signed note without judging its signatures. Throws when it is not one. */
 export function parseNote(note: string): SignedNote {
   const end = note.lastIndexOf('\n\n');
-   
+
   if (end < 0 || !note.endsWith('\n') || /[\u0000-\u0009\u000b-\u001f]/.test(note)) {
     throw new Error('malformed signed note');
   }
