@@ -98,6 +98,7 @@ export const AgentFrame = Type.Union([
   Strict({
     type: Type.Literal('renew'),
     csrPem: Type.String({ maxLength: 8192 }),
+    /** The number that the new certificate will have: one more than the one in use (1 at enrolment). */
     generation: Type.Integer({ minimum: 1 }),
   }),
   Strict({ type: Type.Literal('alarm'), code: Line(64), detail: Prose(1000), at: Instant }),
@@ -113,7 +114,11 @@ export const EnrolRequest = Strict({
   agentVersion: Line(40),
 });
 
-/** Answer to an enrolment. The agent checks the chain against the pin and the policies against the root keys' digest in its token. */
+/**
+ * Answer to an enrolment. `chainPem` is the agent's own certificate and its tenant's issuing authority, leaf first.
+ * `caPem` is the installation's authority that signs the server's certificates, here and on `/link`: its DER hashes to the
+ * token's `caSha256`, which the agent compares before it sends the secret. Policies are checked against `policySha256`.
+ */
 export const EnrolResponse = Strict({
   tenantId: Uuid,
   hostId: Uuid,
@@ -129,7 +134,10 @@ export const EnrolResponse = Strict({
 export const EnrolToken = Strict({
   url: Type.String({ maxLength: 300 }),
   secret: Base64Url(128),
-  /** SHA-256 of the tenant CA root certificate's DER. */
+  /**
+   * SHA-256 of the DER of the authority's certificate that signs the server's own. The server presents it, last in its
+   * chain, so that the agent knows whom it speaks to before it sends the secret; and hands it over as `caPem`.
+   */
   caSha256: Sha256Hex,
   /** SHA-256 of the epoch-1 policy document's payload bytes. */
   policySha256: Sha256Hex,
