@@ -27,6 +27,8 @@ export interface Db {
   readonly inSystem: <T>(reason: string, fn: (tx: SystemTx) => Promise<T>) => Promise<T>;
   /** Calls `listener` once the transaction has committed; never when it has not. */
   readonly afterCommit: (tx: AnyTx, listener: () => void) => void;
+  /** The tenant to which the transaction is scoped, or null for a platform job's. */
+  readonly tenantOf: (tx: AnyTx) => string | null;
   /** Throws unless both roles reach the database. */
   readonly check: () => Promise<void>;
   /** Connections in use and callers waiting for one. */
@@ -102,6 +104,7 @@ class Transactions implements Db {
   readonly #system: pg.Pool;
   readonly #clock: Clock;
   readonly #listeners = new WeakMap<object, (() => void)[]>();
+  readonly #tenants = new WeakMap<object, string>();
 
   constructor(options: DbOptions) {
     this.#app = createPool(options.app, options, 'atlas-app');
@@ -113,7 +116,10 @@ class Transactions implements Db {
     // The value becomes SQL text, so that opening the scope costs one round trip: nothing but a UUID may pass.
     invariant(isUuid(tenantId), 'a tenant scope needs a tenant id');
     const open = `begin; select set_config('atlas.tenant_id', '${tenantId}', true)`;
-    return this.#retrying(this.#app, open, fn as (tx: Kysely<Database>) => Promise<T>);
+    return this.#retrying(this.#app, open, (tx) => {
+      this.#tenants.set(tx, tenantId);
+      return fn(tx as TenantTx);
+    });
   };
 
   readonly inSystem = <T>(reason: string, fn: (tx: SystemTx) => Promise<T>): Promise<T> => {
@@ -127,6 +133,8 @@ class Transactions implements Db {
     invariant(listeners !== undefined, 'afterCommit needs an open transaction');
     listeners.push(listener);
   };
+
+  readonly tenantOf = (tx: AnyTx): string | null => this.#tenants.get(tx) ?? null;
 
   readonly check = async (): Promise<void> => {
     await Promise.all([this.#app.query('select 1'), this.#system.query('select 1')]);
