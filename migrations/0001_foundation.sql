@@ -92,8 +92,8 @@ create table tenants (
   version integer not null default 1
 );
 select atlas_tenant_table('tenants', 'id');
--- A request changes its own tenant; only the platform makes or removes one.
-revoke insert, delete on tenants from atlas_app;
+-- A tenant is made inside its own scope, with its first audit entry; nobody removes one in passing.
+revoke delete on tenants from atlas_app;
 select atlas_versioned_table('tenants');
 
 create table sites (
@@ -198,18 +198,3 @@ create table sealed_secrets (
   created_at timestamptz not null default now()
 );
 select atlas_system_table('sealed_secrets');
-
--- What the same Idempotency-Key answered before.
-create table idempotent_answers (
-  tenant_id uuid not null default atlas_current_tenant() references tenants (id),
-  caller_id uuid not null,
-  key text not null check (length(key) between 1 and 200),
-  request_sha256 bytea not null,
-  status integer,
-  body jsonb,
-  etag text,
-  created_at timestamptz not null default now(),
-  primary key (tenant_id, caller_id, key)
-);
-create index idempotent_answers_created_at on idempotent_answers (created_at);
-select atlas_tenant_table('idempotent_answers');

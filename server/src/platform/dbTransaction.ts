@@ -35,7 +35,6 @@ class PinnedConnection implements DatabaseConnection {
       : { rows, numAffectedRows: BigInt(result.rowCount) };
   }
 
-   
   async *streamQuery<R>(): AsyncIterableIterator<QueryResult<R>> {
     throw new Error('streaming is not offered inside a scoped transaction');
   }

@@ -23,6 +23,39 @@ export type JsonValue = JsonArray | JsonObject | JsonPrimitive;
 
 export type Timestamp = ColumnType<Date, Date | string, Date | string>;
 
+export interface AgentCertificates {
+  agent_id: string;
+  first_used_at: Timestamp | null;
+  generation: number;
+  issued_at: Generated<Timestamp>;
+  not_after: Timestamp;
+  serial: string;
+  sha256: Buffer;
+  tenant_id: Generated<string>;
+}
+
+export interface Agents {
+  boot_id: string | null;
+  booted_at: Timestamp | null;
+  clone_evidence: Json | null;
+  clone_suspected_at: Timestamp | null;
+  connected_at: Timestamp | null;
+  enrolled_at: Generated<Timestamp>;
+  generation: Generated<number>;
+  guard_armed_until: Timestamp | null;
+  host_id: string;
+  id: string;
+  last_seen_at: Timestamp | null;
+  lock_serial: Generated<number>;
+  policy_epoch: Generated<number>;
+  result_public_key: Buffer;
+  revoked_at: Timestamp | null;
+  revoked_reason: string | null;
+  tenant_id: Generated<string>;
+  version: string | null;
+  witnessed_tree_size: Generated<number>;
+}
+
 export interface ApiKeys {
   created_at: Generated<Timestamp>;
   created_by: string;
@@ -34,6 +67,92 @@ export interface ApiKeys {
   scopes: string[];
   secret_sha256: Buffer;
   tenant_id: Generated<string>;
+}
+
+export interface ApproverKeyChallenges {
+  challenge: string;
+  expires_at: Timestamp;
+  person_id: string;
+  tenant_id: Generated<string>;
+}
+
+export interface ApproverKeys {
+  attestation: Json;
+  created_at: Generated<Timestamp>;
+  custody: string;
+  key_id: string;
+  kind: string;
+  person_id: string;
+  public_key: Buffer;
+  removed_at: Timestamp | null;
+  tenant_id: Generated<string>;
+}
+
+export interface AuditCheckpoints {
+  at: Timestamp;
+  leaf_hashes: Buffer;
+  note: string;
+  root: Buffer;
+  tenant_id: string;
+  tree_size: number;
+}
+
+export interface AuditEntries {
+  action: string;
+  actor_id: string | null;
+  actor_kind: string;
+  at: Timestamp;
+  entry_id: string;
+  leaf: Buffer;
+  outcome: string;
+  subject_id: string | null;
+  subject_type: string;
+  tenant_id: Generated<string>;
+}
+
+export interface AuditLeaves {
+  entry_id: string;
+  leaf_hash: Buffer;
+  leaf_index: number;
+  tenant_id: string;
+}
+
+export interface AuditPending {
+  entry_id: string;
+  tenant_id: Generated<string>;
+}
+
+export interface AuditTiles {
+  hashes: Buffer;
+  level: number;
+  root: Buffer;
+  tenant_id: string;
+  tile_index: number;
+}
+
+export interface AuditWitness {
+  agent_id: string;
+  agrees: boolean;
+  at: Timestamp;
+  public_key: Buffer;
+  root: Buffer;
+  signature: Buffer;
+  tenant_id: Generated<string>;
+  tree_size: number;
+}
+
+export interface EnrolmentTokens {
+  created_at: Generated<Timestamp>;
+  created_by: string;
+  expires_at: Timestamp;
+  id: string;
+  note: string | null;
+  revoked_at: Timestamp | null;
+  secret_sha256: Buffer;
+  site_id: string;
+  tenant_id: Generated<string>;
+  used_at: Timestamp | null;
+  used_by_host_id: string | null;
 }
 
 export interface EventHeads {
@@ -50,15 +169,93 @@ export interface Events {
   type: string;
 }
 
-export interface IdempotentAnswers {
-  body: Json | null;
-  caller_id: string;
-  created_at: Generated<Timestamp>;
-  etag: string | null;
-  key: string;
-  request_sha256: Buffer;
-  status: number | null;
+export interface HostClaims {
+  claimed_at: Generated<Timestamp>;
+  host_id: string;
+  run_id: string;
   tenant_id: Generated<string>;
+}
+
+export interface HostFacts {
+  collected_at: Timestamp;
+  failed_units: number;
+  guard_tier: string;
+  host_id: string;
+  inventory: Json;
+  os_name: string;
+  pending_security: number;
+  pending_updates: number;
+  received_at: Generated<Timestamp>;
+  restart_required: boolean;
+  tenant_id: Generated<string>;
+  updates_error: string | null;
+}
+
+export interface HostOverview {
+  active_run_id: string | null;
+  agent_id: string | null;
+  agent_state: string | null;
+  collected_at: Timestamp | null;
+  created_at: Timestamp | null;
+  guard_tier: string | null;
+  health_checks: Json | null;
+  hostname: string | null;
+  id: string | null;
+  last_seen_at: Timestamp | null;
+  os_name: string | null;
+  pending_security: number | null;
+  pending_updates: number | null;
+  restart_required: boolean | null;
+  site_id: string | null;
+  site_name: string | null;
+  status: string | null;
+  tags: string[] | null;
+  tenant_id: string | null;
+  version: number | null;
+}
+
+export interface Hosts {
+  created_at: Generated<Timestamp>;
+  health_checks: Json;
+  health_checks_chosen: Generated<boolean>;
+  hostname: string;
+  id: string;
+  machine_id: string;
+  site_id: string;
+  tags: Generated<string[]>;
+  tenant_id: Generated<string>;
+  updated_at: Generated<Timestamp>;
+  version: Generated<number>;
+}
+
+export interface LockDocuments {
+  envelope: Json;
+  payload: Buffer;
+  payload_sha256: string;
+  published_at: Generated<Timestamp>;
+  serial: number;
+  state: string;
+  tenant_id: Generated<string>;
+}
+
+export interface LockOpenings {
+  created_at: Generated<Timestamp>;
+  payload: Buffer;
+  serial: number;
+  signatures: Json;
+  signed_by: string[];
+  tenant_id: Generated<string>;
+}
+
+export interface MaintenancePolicies {
+  body: Json;
+  created_at: Generated<Timestamp>;
+  id: string;
+  name: string;
+  removed_at: Timestamp | null;
+  tenant_id: Generated<string>;
+  updated_at: Generated<Timestamp>;
+  version: Generated<number>;
 }
 
 export interface Memberships {
@@ -94,6 +291,77 @@ export interface People {
   version: Generated<number>;
 }
 
+export interface Plans {
+  counts: Json;
+  created_at: Generated<Timestamp>;
+  created_by: string;
+  document: Buffer;
+  document_sha256: string;
+  id: string;
+  not_after: Timestamp;
+  not_before: Timestamp;
+  policy_id: string;
+  policy_name: string;
+  preview: Json;
+  tenant_id: Generated<string>;
+  title: string;
+}
+
+export interface PolicyDocuments {
+  envelope: Json;
+  epoch: number;
+  payload: Buffer;
+  payload_sha256: string;
+  published_at: Generated<Timestamp>;
+  published_by: string;
+  tenant_id: Generated<string>;
+}
+
+export interface Releases {
+  approved_at: Timestamp | null;
+  approved_entry_id: string | null;
+  class: string;
+  created_at: Generated<Timestamp>;
+  id: string;
+  not_after: Timestamp;
+  not_before: Timestamp;
+  payload: Buffer;
+  payload_sha256: string;
+  plan_id: string;
+  policy_epoch: number;
+  reason: string;
+  refusal_reason: string | null;
+  refused_at: Timestamp | null;
+  refused_by: string | null;
+  requester_id: string;
+  run_id: string;
+  signatures_needed: number;
+  state: string;
+  targets_count: number;
+  tenant_id: Generated<string>;
+  updated_at: Generated<Timestamp>;
+  version: Generated<number>;
+}
+
+export interface ReleaseSignatures {
+  created_at: Generated<Timestamp>;
+  custody: string;
+  key_id: string;
+  person_id: string;
+  release_id: string;
+  signature: Json;
+  tenant_id: Generated<string>;
+}
+
+export interface ReleaseTargets {
+  agent_id: string;
+  document: Buffer;
+  host_id: string;
+  leaf_index: number;
+  release_id: string;
+  tenant_id: Generated<string>;
+}
+
 export interface RevokedSessions {
   expires_at: Timestamp;
   revoked_at: Generated<Timestamp>;
@@ -118,6 +386,14 @@ export interface Sites {
   version: Generated<number>;
 }
 
+export interface TenantAuthorities {
+  created_at: Generated<Timestamp>;
+  issuing_certificate: Buffer;
+  issuing_not_after: Timestamp;
+  root_certificate: Buffer;
+  tenant_id: Generated<string>;
+}
+
 export interface Tenants {
   colour: Generated<string>;
   created_at: Generated<Timestamp>;
@@ -129,15 +405,38 @@ export interface Tenants {
 }
 
 export interface Database {
+  agent_certificates: AgentCertificates;
+  agents: Agents;
   api_keys: ApiKeys;
+  approver_key_challenges: ApproverKeyChallenges;
+  approver_keys: ApproverKeys;
+  audit_checkpoints: AuditCheckpoints;
+  audit_entries: AuditEntries;
+  audit_leaves: AuditLeaves;
+  audit_pending: AuditPending;
+  audit_tiles: AuditTiles;
+  audit_witness: AuditWitness;
+  enrolment_tokens: EnrolmentTokens;
   event_heads: EventHeads;
   events: Events;
-  idempotent_answers: IdempotentAnswers;
+  host_claims: HostClaims;
+  host_facts: HostFacts;
+  host_overview: HostOverview;
+  hosts: Hosts;
+  lock_documents: LockDocuments;
+  lock_openings: LockOpenings;
+  maintenance_policies: MaintenancePolicies;
   memberships: Memberships;
   outbox: Outbox;
   people: People;
+  plans: Plans;
+  policy_documents: PolicyDocuments;
+  release_signatures: ReleaseSignatures;
+  release_targets: ReleaseTargets;
+  releases: Releases;
   revoked_sessions: RevokedSessions;
   sealed_secrets: SealedSecrets;
   sites: Sites;
+  tenant_authorities: TenantAuthorities;
   tenants: Tenants;
 }
