@@ -29,7 +29,10 @@ export async function listPolicies(
 ): Promise<MaintenancePolicy[]> {
   let query = tx.selectFrom('maintenance_policies').select(columns).where('removed_at', 'is', null);
   if (page.before !== null) query = query.where('id', '<', page.before);
-  const rows = await query.orderBy('id', 'desc').limit(page.limit + 1).execute();
+  const rows = await query
+    .orderBy('id', 'desc')
+    .limit(page.limit + 1)
+    .execute();
   return rows.map(fromRow);
 }
 
@@ -53,7 +56,11 @@ export async function getPolicy(tx: TenantTx, policyId: string): Promise<Mainten
 }
 
 /** Null when the name is taken. */
-export async function createPolicy(tx: TenantTx, id: string, body: MaintenancePolicyBody): Promise<MaintenancePolicy | null> {
+export async function createPolicy(
+  tx: TenantTx,
+  id: string,
+  body: MaintenancePolicyBody,
+): Promise<MaintenancePolicy | null> {
   const row = await tx
     .insertInto('maintenance_policies')
     .values({ id, name: body.name, body: JSON.stringify(body) })

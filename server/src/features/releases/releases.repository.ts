@@ -83,22 +83,36 @@ export async function getRelease(tx: TenantTx, releaseId: string): Promise<Relea
 /** Newest first; one row more than `limit` when there is another page. */
 export async function listReleases(
   tx: TenantTx,
-  page: { readonly before: string | null; readonly limit: number; readonly state: ReleaseState | null; readonly now: Date },
+  page: {
+    readonly before: string | null;
+    readonly limit: number;
+    readonly state: ReleaseState | null;
+    readonly now: Date;
+  },
 ): Promise<ReleaseRow[]> {
   let query = selectReleases(tx);
   if (page.before !== null) query = query.where('r.id', '<', page.before);
   if (page.state === 'expired') {
     query = query.where((eb) =>
-      eb.or([eb('r.state', '=', 'expired'), eb.and([eb('r.state', '=', 'awaiting_signatures'), eb('r.not_after', '<=', page.now)])]),
+      eb.or([
+        eb('r.state', '=', 'expired'),
+        eb.and([eb('r.state', '=', 'awaiting_signatures'), eb('r.not_after', '<=', page.now)]),
+      ]),
     );
   } else if (page.state !== null) {
     query = query.where('r.state', '=', page.state);
     if (page.state === 'awaiting_signatures') query = query.where('r.not_after', '>', page.now);
   }
-  return (await query.orderBy('r.id', 'desc').limit(page.limit + 1).execute()) as ReleaseRow[];
+  return (await query
+    .orderBy('r.id', 'desc')
+    .limit(page.limit + 1)
+    .execute()) as ReleaseRow[];
 }
 
-export async function listSignatures(tx: AnyTx, releaseIds: readonly string[]): Promise<Map<string, SignatureRow[]>> {
+export async function listSignatures(
+  tx: AnyTx,
+  releaseIds: readonly string[],
+): Promise<Map<string, SignatureRow[]>> {
   const byRelease = new Map<string, SignatureRow[]>(releaseIds.map((id) => [id, []]));
   if (releaseIds.length === 0) return byRelease;
   const rows = await tx
@@ -191,7 +205,12 @@ export async function createRelease(tx: TenantTx, release: NewRelease): Promise<
 export async function addSignature(
   tx: TenantTx,
   releaseId: string,
-  signature: { readonly personId: string; readonly keyId: string; readonly custody: string; readonly signature: EnvelopeSignature },
+  signature: {
+    readonly personId: string;
+    readonly keyId: string;
+    readonly custody: string;
+    readonly signature: EnvelopeSignature;
+  },
 ): Promise<boolean> {
   const done = await tx
     .insertInto('release_signatures')
@@ -208,8 +227,16 @@ export async function addSignature(
 }
 
 /** Keeps two signatures that arrive together from both believing to be the first. */
-export async function lockRelease(tx: TenantTx, releaseId: string): Promise<{ readonly state: ReleaseState; readonly version: number } | null> {
-  const row = await tx.selectFrom('releases').select(['state', 'version']).where('id', '=', releaseId).forUpdate().executeTakeFirst();
+export async function lockRelease(
+  tx: TenantTx,
+  releaseId: string,
+): Promise<{ readonly state: ReleaseState; readonly version: number } | null> {
+  const row = await tx
+    .selectFrom('releases')
+    .select(['state', 'version'])
+    .where('id', '=', releaseId)
+    .forUpdate()
+    .executeTakeFirst();
   return row === undefined ? null : { state: row.state as ReleaseState, version: row.version };
 }
 
@@ -226,7 +253,12 @@ export async function closeRelease(
     change.state === 'approved'
       ? { state: change.state, approved_entry_id: change.entryId, approved_at: change.at }
       : change.state === 'refused'
-        ? { state: change.state, refused_by: change.personId, refused_at: change.at, refusal_reason: change.reason }
+        ? {
+            state: change.state,
+            refused_by: change.personId,
+            refused_at: change.at,
+            refusal_reason: change.reason,
+          }
         : { state: change.state };
   const done = await tx
     .updateTable('releases')
@@ -235,4 +267,28 @@ export async function closeRelease(
     .where('state', '=', 'awaiting_signatures')
     .executeTakeFirst();
   invariant(done.numUpdatedRows === 1n, 'a release left awaiting_signatures while its row was locked');
+}
+
+/** Names of people and machine keys by id; an id that is gone is absent. */
+export async function namesOf(tx: TenantTx, ids: readonly string[]): Promise<Map<string, string>> {
+  const wanted = [...new Set(ids)];
+  if (wanted.length === 0) return new Map();
+  const people = await tx.selectFrom('people').select(['id', 'name']).where('id', 'in', wanted).execute();
+  const keys = await tx.selectFrom('api_keys').select(['id', 'name']).where('id', 'in', wanted).execute();
+  return new Map([...people, ...keys].map((row) => [row.id, row.name]));
+}
+
+/** Open requests of a plan that were drafted under another policy document. */
+export async function listStale(
+  tx: TenantTx,
+  planId: string,
+  policyEpoch: number,
+): Promise<{ readonly id: string; readonly payloadSha256: string }[]> {
+  return tx
+    .selectFrom('releases')
+    .select(['id', 'payload_sha256 as payloadSha256'])
+    .where('plan_id', '=', planId)
+    .where('state', '=', 'awaiting_signatures')
+    .where('policy_epoch', '!=', policyEpoch)
+    .execute();
 }

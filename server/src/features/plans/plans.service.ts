@@ -1,0 +1,258 @@
+import { hash } from 'node:crypto';
+import canonicalize from 'canonicalize';
+import type {
+  MaintenancePolicy,
+  Plan,
+  PlanDetail,
+  PlanHost,
+  PlanPreview,
+  PlanRequest,
+} from '#contract/plans.ts';
+import type { AuditWriter } from '../../platform/audit/auditWriter.ts';
+import { toInstant } from '../../platform/clock.ts';
+import type { Clock } from '../../platform/clock.ts';
+import type { Db, TenantTx } from '../../platform/db.ts';
+import { AppError, found, invariant } from '../../platform/errors.ts';
+import type { NewId } from '../../platform/ids.ts';
+import type { LiveEvent } from '#contract/tenants.ts';
+import type { PolicyDocument } from '#contract/trust.ts';
+import { planDocument } from './plan-document.policy.ts';
+import type { PlanDocument } from './plan-document.policy.ts';
+import { planHosts } from './plans.policy.ts';
+import type { ExpectedSeconds, PlanCandidate } from './plans.policy.ts';
+import * as repository from './plans.repository.ts';
+import type { PlanRow } from './plans.repository.ts';
+
+/** What the plans feature needs of the others; main.ts hands it over. */
+export interface PlansDeps {
+  readonly db: Db;
+  readonly audit: AuditWriter;
+  readonly clock: Clock;
+  readonly newId: NewId;
+  readonly emit: (tx: TenantTx, event: Pick<LiveEvent, 'type' | 'subjectId' | 'data'>) => Promise<void>;
+  readonly policyOf: (tx: TenantTx, policyId: string) => Promise<MaintenancePolicy | null>;
+  readonly candidates: (tx: TenantTx, hostIds: readonly string[]) => Promise<PlanCandidate[]>;
+  readonly expectedSeconds: (
+    tx: TenantTx,
+    hostIds: readonly string[],
+  ) => Promise<Map<string, ExpectedSeconds>>;
+  readonly trust: {
+    readonly current: (tx: TenantTx) => Promise<{ readonly document: PolicyDocument } | null>;
+  };
+}
+
+/** Who asks: people and machine keys can plan. */
+export interface PlanActor {
+  readonly tenantId: string;
+  readonly id: string;
+  readonly kind: 'person' | 'apiKey';
+}
+
+const shortWindowMs = 15 * 60_000;
+
+function counts(hosts: readonly PlanHost[]): PlanPreview['counts'] {
+  const included = hosts.filter((host) => host.included);
+  const updates = included.flatMap((host) => host.updates);
+  return {
+    hosts: hosts.length,
+    included: included.length,
+    excluded: hosts.length - included.length,
+    updates: updates.length,
+    security: updates.filter((update) => update.security).length,
+    downloadBytes: included.reduce((sum, host) => sum + host.downloadBytes, 0),
+    waves: included.reduce((most, host) => Math.max(most, host.wave ?? 0), 0),
+    withoutGuard: included.filter((host) => host.rollbackTier === 0).length,
+  };
+}
+
+function warnings(preview: Omit<PlanPreview, 'warnings'>): PlanPreview['warnings'] {
+  const found: PlanPreview['warnings'] = [];
+  const { signersAvailable, signersNeeded } = preview;
+  if (signersAvailable < signersNeeded) {
+    found.push({ code: 'too_few_signers', values: { available: signersAvailable, needed: signersNeeded } });
+  }
+  const windowMs = Date.parse(preview.notAfter) - Date.parse(preview.notBefore);
+  if (windowMs < shortWindowMs)
+    found.push({ code: 'window_short', values: { minutes: Math.floor(windowMs / 60_000) } });
+  const { withoutGuard, excluded } = preview.counts;
+  if (withoutGuard > 0) found.push({ code: 'hosts_without_guard', values: { count: withoutGuard } });
+  if (excluded > 0) found.push({ code: 'hosts_excluded', values: { count: excluded } });
+  return found;
+}
+
+function checkWindow(request: PlanRequest, now: number): void {
+  if (Date.parse(request.notAfter) <= Date.parse(request.notBefore)) {
+    throw new AppError('invalid_request', {
+      fields: [
+        { path: '/notAfter', rule: 'after_not_before', message: 'the window must end after it begins' },
+      ],
+    });
+  }
+  if (Date.parse(request.notAfter) <= now) {
+    throw new AppError('invalid_request', {
+      fields: [{ path: '/notAfter', rule: 'in_the_future', message: 'the window is already over' }],
+    });
+  }
+}
+
+export class PlansService {
+  readonly #deps: PlansDeps;
+
+  constructor(deps: PlansDeps) {
+    this.#deps = deps;
+  }
+
+  /** What the plan would do, without making it. Errors: not_found (policy, host), invalid_request. */
+  async preview(actor: PlanActor, request: PlanRequest): Promise<PlanPreview> {
+    return this.#deps.db.inTenant(actor.tenantId, async (tx) => {
+      const preview = await this.#compose(tx, actor, request);
+      await this.#deps.audit.record(tx, {
+        action: 'plan.previewed',
+        actorKind: actor.kind,
+        actorId: actor.id,
+        subjectType: 'maintenance_policy',
+        subjectId: request.policyId,
+        outcome: 'ok',
+        digest: null,
+        details: { hosts: preview.counts.hosts, included: preview.counts.included },
+      });
+      return preview;
+    });
+  }
+
+  /** Makes an immutable plan. Errors: as preview, and nothing_to_install when no host would be changed. */
+  async create(actor: PlanActor, request: PlanRequest): Promise<PlanDetail> {
+    const id = this.#deps.newId();
+    await this.#deps.db.inTenant(actor.tenantId, async (tx) => {
+      const preview = await this.#compose(tx, actor, request);
+      if (preview.counts.included === 0) {
+        throw new AppError('nothing_to_install', { detail: 'no host of this plan would be changed' });
+      }
+      const text = canonicalize(planDocument(id, actor.tenantId, preview));
+      invariant(text !== undefined, 'a plan has no canonical form');
+      const document = Buffer.from(text, 'utf8');
+      const documentSha256 = hash('sha256', document, 'hex');
+      await repository.createPlan(tx, {
+        id,
+        title: request.title,
+        policyId: request.policyId,
+        policyName: preview.policy.name,
+        notBefore: request.notBefore,
+        notAfter: request.notAfter,
+        document,
+        documentSha256,
+        preview,
+        createdBy: actor.id,
+      });
+      await this.#deps.audit.record(tx, {
+        action: 'plan.created',
+        actorKind: actor.kind,
+        actorId: actor.id,
+        subjectType: 'plan',
+        subjectId: id,
+        outcome: 'ok',
+        digest: documentSha256,
+        details: { policyId: request.policyId, ...preview.counts },
+      });
+      await this.#deps.emit(tx, { type: 'plan.changed', subjectId: id, data: { state: 'planned' } });
+    });
+    return this.get(actor.tenantId, id);
+  }
+
+  async get(tenantId: string, planId: string): Promise<PlanDetail> {
+    return this.#deps.db.inTenant(tenantId, async (tx) => {
+      const row = found(await repository.getPlan(tx, planId));
+      return { plan: this.#view(row), preview: row.preview };
+    });
+  }
+
+  /** Newest first. `before` is the id that ended the last page. */
+  async list(
+    tenantId: string,
+    page: { readonly before: string | null; readonly limit: number },
+  ): Promise<{ readonly items: Plan[]; readonly next: string | null; readonly total: number }> {
+    return this.#deps.db.inTenant(tenantId, async (tx) => {
+      const rows = await repository.listPlans(tx, page);
+      const shown = rows.slice(0, page.limit);
+      return {
+        items: shown.map((row) => this.#view(row)),
+        next: rows.length > page.limit ? (shown.at(-1)?.id ?? null) : null,
+        total: await repository.countPlans(tx),
+      };
+    });
+  }
+
+  /** The document whose digest is released, for the releases feature. */
+  async documentOf(
+    tx: TenantTx,
+    planId: string,
+  ): Promise<{ readonly document: PlanDocument; readonly sha256: string } | null> {
+    const row = await repository.getPlan(tx, planId);
+    if (row === null) return null;
+    return {
+      document: JSON.parse(row.document.toString('utf8')) as PlanDocument,
+      sha256: row.documentSha256,
+    };
+  }
+
+  async #compose(tx: TenantTx, actor: PlanActor, request: PlanRequest): Promise<PlanPreview> {
+    const now = this.#deps.clock.now();
+    checkWindow(request, now);
+    const policy = found(await this.#deps.policyOf(tx, request.policyId));
+    const candidates = await this.#deps.candidates(tx, request.hostIds);
+    const known = new Set(candidates.map((candidate) => candidate.hostId));
+    const missing = request.hostIds.findIndex((hostId) => !known.has(hostId));
+    if (missing >= 0) {
+      throw new AppError('invalid_request', {
+        fields: [{ path: `/hostIds/${missing}`, rule: 'exists', message: 'there is no such host here' }],
+      });
+    }
+    const expected = await this.#deps.expectedSeconds(tx, request.hostIds);
+    const hosts = planHosts(policy, candidates, { now, expected });
+    const trust = await this.#deps.trust.current(tx);
+    const signers = new Set(
+      (trust?.document.approvers ?? [])
+        .filter((key) => key.classes.includes('R2') && key.personId !== actor.id)
+        .map((key) => key.personId),
+    );
+    const draft = {
+      policy,
+      title: request.title,
+      notBefore: request.notBefore,
+      notAfter: request.notAfter,
+      hosts,
+      counts: counts(hosts),
+      class: 'R2' as const,
+      signersNeeded: trust?.document.thresholds.R2 ?? 2,
+      signersAvailable: signers.size,
+    };
+    return { ...draft, warnings: warnings(draft) };
+  }
+
+  #view(row: PlanRow): Plan {
+    const over = row.notAfter.getTime() <= this.#deps.clock.now();
+    const asked = row.releaseState === 'awaiting_signatures';
+    return {
+      id: row.id,
+      title: row.title,
+      policyName: row.policyName,
+      sha256: row.documentSha256,
+      state:
+        row.releaseState === 'approved'
+          ? 'released'
+          : over
+            ? 'expired'
+            : asked
+              ? 'release_drafted'
+              : 'planned',
+      notBefore: toInstant(row.notBefore),
+      notAfter: toInstant(row.notAfter),
+      createdBy: row.createdBy,
+      createdByName: row.createdByName ?? '—',
+      createdAt: toInstant(row.createdAt),
+      counts: row.counts,
+      releaseId: row.releaseId,
+      runId: row.releaseState === 'approved' ? row.runId : null,
+    };
+  }
+}
