@@ -1,0 +1,288 @@
+import { describe, expect, it } from 'vitest';
+import { orderSteps, type OrderStep } from '#contract/trust.ts';
+import {
+  plannedHostRun,
+  type Effect,
+  type HostRun,
+  type HostRunEvent,
+  type Terms,
+} from './host-run.model.ts';
+import { decide } from './host-run.policy.ts';
+
+const t0 = Date.parse('2026-11-21T20:00:00.000Z');
+const minute = 60_000;
+const terms: Terms = {
+  steps: orderSteps,
+  restart: 'if_required',
+  rollbackTier: 1,
+  notAfterMs: t0 + 240 * minute,
+  reserveMs: 10 * minute,
+  silenceMs: 45_000,
+};
+
+/** A host run driven by hand: keeps every effect and the clock. */
+function drive(overrides: Partial<Terms> = {}) {
+  let run = plannedHostRun({ ...terms, ...overrides }, 1, t0);
+  let nowMs = t0;
+  const effects: Effect[] = [];
+  const tell = (event: HostRunEvent): void => {
+    const decided = decide(run, event, nowMs);
+    run = decided.state;
+    effects.push(...decided.effects);
+  };
+  const answer = (step: OrderStep, change: Partial<Extract<HostRunEvent, { type: 'result' }>> = {}): void => {
+    nowMs += 1000;
+    const attempt = run.open?.attempt ?? 1;
+    tell({ type: 'result', step, attempt, fence: 1, outcome: 'succeeded', code: 'ok', facts: {}, ...change });
+  };
+  return {
+    tell,
+    answer,
+    wait: (ms: number) => {
+      nowMs += ms;
+      tell({ type: 'clock' });
+    },
+    upTo: (step: OrderStep) => {
+      tell({ type: 'start' });
+      for (const before of orderSteps.slice(0, orderSteps.indexOf(step))) {
+        if (before === 'install') answer(before, { facts: { restartRequired: true } });
+        else if (before === 'restart') answer(before, { facts: { bootIdBefore: 'a', bootIdAfter: 'b' } });
+        else answer(before);
+      }
+    },
+    get run(): HostRun {
+      return run;
+    },
+    get now(): number {
+      return nowMs;
+    },
+    sent: () => effects.flatMap((effect) => (effect.type === 'send' ? [effect.step] : [])),
+    decisions: () => effects.flatMap((effect) => (effect.type === 'decide' ? [effect.code] : [])),
+    path: () => effects.flatMap((effect) => (effect.type === 'transition' ? [effect.to] : [])),
+  };
+}
+
+describe('the good way through a host run', () => {
+  it('goes from preflight to commit, restart included when the host asks for it', () => {
+    const host = drive();
+    host.upTo('rollback');
+    expect(host.run.state).toBe('committed');
+    expect(host.sent()).toEqual(['preflight', 'guard', 'download', 'install', 'restart', 'verify', 'commit']);
+    expect(host.run.outcomes).toEqual({
+      patch: 'installed',
+      restart: 'proven',
+      verification: 'green',
+      guard: 'kept',
+    });
+    expect(host.run.endedAtMs).toBe(host.now);
+  });
+
+  it('skips the restart when the host says that none is needed, and says so', () => {
+    const host = drive();
+    host.upTo('install');
+    host.answer('install', { facts: { restartRequired: false } });
+    expect(host.run.state).toBe('verifying');
+    expect(host.run.outcomes.restart).toBe('not_needed');
+    expect(host.decisions()).toContain('restart_not_needed');
+  });
+
+  it('leaves a needed restart pending when the policy forbids it', () => {
+    const host = drive({ restart: 'never', steps: orderSteps.filter((step) => step !== 'restart') });
+    host.upTo('install');
+    host.answer('install', { facts: { restartRequired: true } });
+    expect(host.run.state).toBe('verifying');
+    expect(host.run.outcomes.restart).toBe('pending');
+  });
+});
+
+describe('a host whose health check is red', () => {
+  it('is put back, and the time it took is measured from the sight of the failure', () => {
+    const host = drive();
+    host.upTo('verify');
+    host.answer('verify', {
+      outcome: 'failed',
+      code: 'check_failed',
+      facts: { checks: [{ check: 'nginx.service', ok: false, detail: 'failed', tookMs: 5 }] },
+    });
+    expect(host.run.state).toBe('rolling_back');
+    host.wait(20_000);
+    host.answer('rollback', {
+      facts: { rollbackBy: 'order', phasesMs: { restore: 900, restart: 6000, checks: 2000 } },
+    });
+    expect(host.run.state).toBe('rolled_back');
+    expect(host.run.rollbackSeconds).toBe(21);
+    expect(host.run.outcomes).toMatchObject({ patch: 'reverted', guard: 'used', verification: 'red' });
+  });
+
+  it('ends as failed with the truth where no checkpoint exists', () => {
+    const host = drive({ rollbackTier: 0, steps: orderSteps.filter((step) => step !== 'rollback') });
+    host.upTo('verify');
+    host.answer('verify', { outcome: 'failed', code: 'check_failed' });
+    expect(host.run.state).toBe('failed');
+    expect(host.run.outcomes).toMatchObject({ patch: 'installed', verification: 'red', guard: 'none' });
+  });
+
+  it('is never committed, even when the command itself succeeded', () => {
+    const host = drive();
+    host.upTo('verify');
+    host.answer('verify', { facts: { checks: [{ check: 'tcp 80', ok: false, detail: '', tookMs: 1 }] } });
+    expect(host.sent()).not.toContain('commit');
+  });
+});
+
+describe('a failure before the change', () => {
+  it.each(['preflight', 'guard', 'download'] as const)(
+    'of %s ends as failed with nothing changed',
+    (step) => {
+      const host = drive();
+      host.upTo(step);
+      host.answer(step, { outcome: 'failed', code: 'no_space' });
+      expect(host.run.state).toBe('failed');
+      expect(host.run.outcomes.patch).toBe('not_started');
+      expect(host.sent()).not.toContain('install');
+    },
+  );
+
+  it('tries again after a pause when the network was at fault, three times at most', () => {
+    const host = drive();
+    host.upTo('download');
+    for (const delayMs of [5_000, 30_000, 120_000]) {
+      host.answer('download', { outcome: 'failed', code: 'network' });
+      expect(host.run.state).toBe('downloading');
+      host.wait(delayMs);
+    }
+    host.answer('download', { outcome: 'failed', code: 'network' });
+    expect(host.run.state).toBe('failed');
+    expect(host.sent().filter((step) => step === 'download')).toHaveLength(4);
+  });
+});
+
+describe('silence', () => {
+  it('makes a host lost, and the result that comes late goes on from where it was', () => {
+    const host = drive();
+    host.upTo('install');
+    host.wait(46_000);
+    expect(host.run).toMatchObject({ state: 'agent_lost', lostIn: 'installing' });
+    host.wait(10 * minute);
+    host.answer('install', { facts: { restartRequired: false } });
+    expect(host.run.state).toBe('verifying');
+    expect(host.decisions()).toEqual(expect.arrayContaining(['agent_silent', 'agent_back']));
+  });
+
+  it('asks again for the same command when the agent is back', () => {
+    const host = drive();
+    host.upTo('guard');
+    const before = host.sent().length;
+    const { effects } = decide(host.run, { type: 'back', knowsOpen: false }, host.now);
+    expect(effects).toEqual([{ type: 'redeliver', step: 'guard', attempt: 1 }]);
+    expect(host.sent()).toHaveLength(before);
+  });
+
+  it('ends in the truth that the guardian put the host back', () => {
+    const host = drive();
+    host.upTo('commit');
+    host.wait(46_000);
+    host.tell({
+      type: 'selfRollback',
+      by: 'guardian',
+      succeeded: true,
+      fence: 1,
+      phasesMs: { restore: 2000, restart: 9000 },
+    });
+    expect(host.run.state).toBe('rolled_back');
+    expect(host.run.rollbackSeconds).toBe(11);
+    expect(host.decisions()).toContain('silence_reverted');
+  });
+
+  it('is unknown, not well, when the agent never comes back', () => {
+    const host = drive();
+    host.upTo('install');
+    host.wait(46_000);
+    host.wait(61 * minute);
+    expect(host.run.state).toBe('failed');
+    expect(host.run.outcomes.patch).toBe('unknown');
+  });
+
+  it('does not take a restart for a loss', () => {
+    const host = drive();
+    host.upTo('restart');
+    host.wait(120_000);
+    expect(host.run.state).toBe('restarting');
+  });
+});
+
+describe('late truth', () => {
+  it('beats a rollback that we had given up', () => {
+    const host = drive();
+    host.upTo('verify');
+    host.answer('verify', { outcome: 'failed', code: 'check_failed' });
+    host.tell({ type: 'delivered', step: 'rollback', attempt: 1 });
+    for (let passed = 0; passed < 12; passed += 1) {
+      host.tell({ type: 'heard' });
+      host.wait(minute);
+    }
+    expect(host.run.state).toBe('rollback_failed');
+    host.answer('rollback', { attempt: 1, facts: { rollbackBy: 'order' } });
+    expect(host.run.state).toBe('rolled_back');
+    expect(host.decisions()).toContain('late_truth');
+  });
+
+  it('corrects what is known about a host that had been given up', () => {
+    const host = drive();
+    host.upTo('install');
+    host.wait(46_000);
+    host.wait(61 * minute);
+    host.answer('install', { attempt: 1 });
+    expect(host.run.state).toBe('failed');
+    expect(host.run.outcomes.patch).toBe('installed');
+  });
+
+  it('says a thing once however often it arrives', () => {
+    const host = drive();
+    host.upTo('download');
+    const before = host.run;
+    host.answer('guard', { attempt: 1 });
+    expect({ ...host.run, lastHeardAtMs: 0 }).toEqual({ ...before, lastHeardAtMs: 0 });
+  });
+});
+
+describe('people and windows', () => {
+  it('stop a host between two steps before the change', () => {
+    const host = drive();
+    host.upTo('guard');
+    host.tell({ type: 'cancel' });
+    expect(host.run.state).toBe('guarding');
+    host.answer('guard');
+    expect(host.run.state).toBe('cancelled');
+    expect(host.run.outcomes.guard).toBe('kept');
+  });
+
+  it('do not stop a host in the middle of a change', () => {
+    const host = drive();
+    host.upTo('install');
+    host.tell({ type: 'cancel' });
+    host.answer('install', { facts: { restartRequired: false } });
+    expect(host.run.state).toBe('verifying');
+  });
+
+  it('start nothing that leads to a change in the reserve at the end of the window', () => {
+    const host = drive({ notAfterMs: t0 + 11 * minute });
+    host.upTo('download');
+    host.tell({ type: 'heard' });
+    host.wait(30_000);
+    host.wait(30_000);
+    host.answer('download');
+    expect(host.run.state).toBe('missed');
+  });
+
+  it('let a lock hold the checks without undoing the host, until the total clock ends it', () => {
+    const host = drive();
+    host.upTo('verify');
+    host.answer('verify', { outcome: 'refused', code: 'locked' });
+    expect(host.run.state).toBe('verifying');
+    host.wait(5_000);
+    host.answer('verify');
+    host.answer('commit');
+    expect(host.run.state).toBe('committed');
+  });
+});

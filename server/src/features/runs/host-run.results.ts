@@ -1,0 +1,260 @@
+import type { ResultCode } from '#contract/results.ts';
+import { answerKey, isTerminal, type SelfRollback, type StepResult } from './host-run.model.ts';
+import {
+  concludeRolledBack,
+  decideRollback,
+  endAs,
+  failUnchanged,
+  move,
+  note,
+  order,
+  orderAgain,
+  patch,
+  planRestart,
+  proceed,
+  setOutcomes,
+  type Draft,
+} from './host-run.moves.ts';
+
+const second = 1000;
+/** Trying again may help, and nothing was changed by the first try. */
+const transientCodes: readonly ResultCode[] = [
+  'network',
+  'package_lock_busy',
+  'lock_view_stale',
+  'clock_behind',
+];
+const againDelaysMs = [5 * second, 30 * second, 120 * second];
+/** Found by the host before it touched a package. */
+const beforeInstallCodes: readonly ResultCode[] = [
+  'guard_missing',
+  'packages_drifted',
+  'digest_mismatch',
+  'package_lock_busy',
+  'no_space',
+  'network',
+  'unsupported',
+  'args_invalid',
+];
+
+/** Values of a decision that speaks of a result. */
+function said(result: StepResult): Record<string, string> {
+  return { step: result.step, outcome: result.outcome, code: result.code };
+}
+
+/** True when the same step will be tried again after a pause. */
+function triesAgain(draft: Draft, result: StepResult): boolean {
+  const stopped = result.code === 'locked' && draft.run.outcomes.patch !== 'not_started';
+  if (!stopped && !transientCodes.includes(result.code)) return false;
+  if (result.outcome === 'succeeded' || result.outcome === 'indeterminate') return false;
+  const delayMs = againDelaysMs[result.attempt - 1];
+  // A stop after the change began lasts as long as people want: the total clock is the limit, not a count.
+  if (delayMs === undefined && !stopped) return false;
+  orderAgain(draft, result.step, delayMs ?? 30 * second);
+  return true;
+}
+
+/** A step that changes nothing did not succeed. */
+function failEarly(
+  draft: Draft,
+  result: StepResult,
+  code: 'preflight_failed' | 'guard_failed' | 'download_failed',
+): void {
+  patch(draft, { open: null });
+  if (result.code === 'locked') {
+    note(draft, 'stopped_by_lock');
+    endAs(draft, 'cancelled');
+  } else if (result.code === 'after_window') {
+    note(draft, 'window_over');
+    endAs(draft, 'missed');
+  } else {
+    note(draft, result.outcome === 'refused' ? 'refused_by_agent' : code, said(result));
+    failUnchanged(draft);
+  }
+}
+
+function afterGuard(draft: Draft, result: StepResult): void {
+  if (result.outcome !== 'succeeded') {
+    setOutcomes(draft, { guard: 'failed' });
+    failEarly(draft, result, 'guard_failed');
+    return;
+  }
+  setOutcomes(draft, { guard: draft.run.terms.rollbackTier === 1 ? 'taken' : 'none' });
+  patch(draft, { open: null });
+  move(draft, 'guarded');
+  proceed(draft, 'download');
+}
+
+function failInstall(draft: Draft, result: StepResult): void {
+  const touched = (result.facts.installed?.length ?? 0) > 0;
+  const untouched =
+    result.outcome === 'refused' || (result.outcome === 'failed' && beforeInstallCodes.includes(result.code));
+  if (untouched && !touched) {
+    setOutcomes(draft, { patch: 'not_installed' });
+    if (result.code === 'locked') note(draft, 'stopped_by_lock');
+    else note(draft, result.outcome === 'refused' ? 'refused_by_agent' : 'install_failed', said(result));
+    failUnchanged(draft);
+    return;
+  }
+  setOutcomes(draft, { patch: touched ? 'partly_installed' : 'unknown' });
+  decideRollback(
+    draft,
+    result.outcome === 'indeterminate' ? 'indeterminate' : 'install_failed',
+    said(result),
+  );
+}
+
+function afterInstall(draft: Draft, result: StepResult): void {
+  if (result.outcome !== 'succeeded') {
+    failInstall(draft, result);
+    return;
+  }
+  if (result.code === 'nothing_to_do') note(draft, 'nothing_to_do');
+  setOutcomes(draft, { patch: 'installed' });
+  patch(draft, { restartRequired: result.facts.restartRequired ?? null });
+  planRestart(draft);
+}
+
+function afterRestart(draft: Draft, result: StepResult): void {
+  const { bootIdBefore, bootIdAfter } = result.facts;
+  if (result.outcome === 'succeeded' && result.code === 'nothing_to_do') {
+    setOutcomes(draft, { restart: 'not_needed' });
+    note(draft, 'restart_not_needed');
+    order(draft, 'verify');
+    return;
+  }
+  // Only another boot id proves a restart; being reachable does not.
+  const proven = result.outcome === 'succeeded' && bootIdAfter !== undefined && bootIdAfter !== bootIdBefore;
+  setOutcomes(draft, { restart: proven ? 'proven' : 'not_proven' });
+  if (proven) order(draft, 'verify');
+  else decideRollback(draft, 'restart_not_proven', said(result));
+}
+
+function afterVerify(draft: Draft, result: StepResult): void {
+  const checks = result.facts.checks ?? [];
+  const red = checks.filter((check) => !check.ok);
+  if (result.outcome === 'succeeded' && red.length === 0) {
+    setOutcomes(draft, { verification: 'green' });
+    order(draft, 'commit');
+    return;
+  }
+  const ran = result.outcome === 'failed' || result.outcome === 'succeeded' || red.length > 0;
+  setOutcomes(draft, { verification: ran ? 'red' : 'unknown' });
+  const first = red[0];
+  decideRollback(draft, 'check_failed', {
+    ...said(result),
+    ...(first === undefined ? {} : { check: first.check }),
+  });
+}
+
+function afterCommit(draft: Draft, result: StepResult): void {
+  if (result.outcome === 'succeeded') {
+    note(draft, 'commit_confirmed');
+    move(draft, 'committed');
+    setOutcomes(draft, { guard: draft.run.terms.rollbackTier === 1 ? 'kept' : 'none' });
+    return;
+  }
+  const delayMs = againDelaysMs[result.attempt - 1];
+  if (delayMs !== undefined && result.outcome !== 'refused') orderAgain(draft, 'commit', delayMs);
+  else decideRollback(draft, 'indeterminate', said(result));
+}
+
+/** Seconds from the sight of the failure to the host being well again, as the slower of both observers says. */
+function rollbackSeconds(draft: Draft, phasesMs: Readonly<Record<string, number>>): number {
+  const { total, ...phases } = phasesMs;
+  const measuredMs = total ?? Object.values(phases).reduce((sum, ms) => sum + ms, 0);
+  const { detectedAtMs } = draft.run;
+  const observedMs = detectedAtMs === null ? 0 : draft.nowMs - detectedAtMs;
+  return Math.max(measuredMs, observedMs) / second;
+}
+
+function afterRollback(draft: Draft, result: StepResult): void {
+  if (result.outcome === 'succeeded') {
+    const seconds = rollbackSeconds(draft, result.facts.phasesMs ?? {});
+    note(draft, 'rolled_back', { seconds });
+    concludeRolledBack(draft, seconds);
+    return;
+  }
+  note(draft, 'rollback_failed', said(result));
+  move(draft, 'rollback_failed');
+}
+
+const rules = {
+  preflight: (draft: Draft, result: StepResult) =>
+    result.outcome === 'succeeded' ? proceed(draft, 'guard') : failEarly(draft, result, 'preflight_failed'),
+  guard: afterGuard,
+  download: (draft: Draft, result: StepResult) =>
+    result.outcome === 'succeeded' ? proceed(draft, 'install') : failEarly(draft, result, 'download_failed'),
+  install: afterInstall,
+  restart: afterRestart,
+  verify: afterVerify,
+  commit: afterCommit,
+  rollback: afterRollback,
+};
+
+/** A result that no longer decides the way: what it says about the host is kept all the same. */
+function recordLateTruth(draft: Draft, result: StepResult): void {
+  const { run } = draft;
+  const well = result.outcome === 'succeeded';
+  if (result.step === 'rollback' && well && run.state === 'rollback_failed') {
+    note(draft, 'late_truth', said(result));
+    concludeRolledBack(draft, rollbackSeconds(draft, result.facts.phasesMs ?? {}));
+    return;
+  }
+  note(draft, 'late_truth', said(result));
+  if (!isTerminal(run.state) || run.state === 'committed' || run.state === 'rolled_back') return;
+  if (well && result.step === 'install' && run.outcomes.patch === 'unknown')
+    setOutcomes(draft, { patch: 'installed' });
+  if (well && result.step === 'commit') setOutcomes(draft, { patch: 'installed', guard: 'kept' });
+  if (well && result.step === 'rollback') setOutcomes(draft, { patch: 'reverted', guard: 'used' });
+}
+
+/** Takes one signed result into account; the same one a second time changes nothing. */
+export function applyResult(draft: Draft, result: StepResult): void {
+  const key = answerKey(result);
+  if (result.fence !== draft.run.fence || draft.run.answered.includes(key)) return;
+  const { open, again } = draft.run;
+  patch(draft, { answered: [...draft.run.answered, key] });
+  // An earlier try of the same step that did succeed after all is the answer too.
+  const isOpen = open !== null && open.step === result.step;
+  const isAwaited = again !== null && again.step === result.step;
+  const exact = isOpen && open.attempt === result.attempt;
+  const decides = exact || ((isOpen || isAwaited) && result.outcome === 'succeeded');
+  if (isTerminal(draft.run.state) || !decides) {
+    recordLateTruth(draft, result);
+    return;
+  }
+  if (triesAgain(draft, result)) return;
+  patch(draft, { again: null });
+  rules[result.step](draft, result);
+}
+
+/** The host went back by itself: nothing that we planned matters more than that. */
+export function applySelfRollback(draft: Draft, event: SelfRollback): void {
+  const { run } = draft;
+  if (event.fence !== run.fence) return;
+  const seconds = rollbackSeconds(draft, event.phasesMs);
+  const code = event.by === 'guardian' ? 'silence_reverted' : 'agent_reverted';
+  if (run.state === 'rolled_back' || (run.state === 'rollback_failed' && !event.succeeded)) return;
+  if (
+    ['planned', 'preflight', 'committed', 'cancelled', 'missed', 'failed', 'superseded'].includes(run.state)
+  ) {
+    if (run.outcomes.patch === 'reverted') return;
+    note(draft, 'late_truth', { by: event.by, seconds });
+    if (event.succeeded) setOutcomes(draft, { patch: 'reverted', guard: 'used' });
+    return;
+  }
+  note(draft, event.succeeded ? code : 'rollback_failed', { by: event.by, seconds });
+  if (['guarding', 'guarded', 'downloading'].includes(run.state)) {
+    move(draft, 'failed');
+    if (event.succeeded) setOutcomes(draft, { patch: 'reverted', guard: 'used' });
+    return;
+  }
+  if (event.succeeded) {
+    concludeRolledBack(draft, seconds);
+    return;
+  }
+  if (!['rollback_decision', 'rolling_back', 'agent_lost'].includes(run.state))
+    move(draft, 'rollback_decision');
+  move(draft, 'rollback_failed');
+}

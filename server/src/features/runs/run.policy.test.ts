@@ -1,0 +1,129 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { hostRunStates, terminalHostRunStates, type HostRunState } from '#contract/runs.ts';
+import { decideRun, runDeadline, type RunFacts } from './run.policy.ts';
+import { describeWave, type WaveMember } from './wave.policy.ts';
+
+const t0 = Date.parse('2026-11-21T20:00:00.000Z');
+
+function member(id: string, wave: number, state: HostRunState): WaveMember {
+  return { id, wave, state, endedAtMs: terminalHostRunStates.includes(state) ? t0 : null };
+}
+
+function facts(members: WaveMember[], change: Partial<RunFacts> = {}): RunFacts {
+  return {
+    state: 'running',
+    sealed: true,
+    notBeforeMs: t0,
+    notAfterMs: t0 + 3_600_000,
+    reserveMs: 600_000,
+    pauseS: 60,
+    failureThresholdPercent: 50,
+    acceptedWave: 0,
+    members,
+    ...change,
+  };
+}
+
+const twoWaves = (first: HostRunState, second: HostRunState): WaveMember[] => [
+  member('a', 1, first),
+  member('b', 1, first),
+  member('c', 2, second),
+];
+
+describe('a run', () => {
+  it('does not start before its release is sealed in the audit log', () => {
+    const waiting = facts(twoWaves('planned', 'planned'), { state: 'scheduled', sealed: false });
+    expect(decideRun(waiting, t0)).toEqual([]);
+    expect(runDeadline(waiting, t0)).toBe(t0 + 1000);
+  });
+
+  it('starts its first wave, and only that, when the window opens', () => {
+    const effects = decideRun(facts(twoWaves('planned', 'planned'), { state: 'scheduled' }), t0);
+    expect(effects.map(({ type }) => type)).toEqual(['transition', 'decide', 'startWave']);
+    expect(effects.at(-1)).toEqual({ type: 'startWave', wave: 1, hostRunIds: ['a', 'b'] });
+  });
+
+  it('starts the next wave after the pause', () => {
+    const ready = facts(twoWaves('committed', 'planned'));
+    expect(decideRun(ready, t0 + 59_999)).toEqual([]);
+    expect(runDeadline(ready, t0)).toBe(t0 + 60_000);
+    expect(decideRun(ready, t0 + 60_000).at(-1)).toEqual({ type: 'startWave', wave: 2, hostRunIds: ['c'] });
+  });
+
+  it('pauses when more hosts of a wave failed than people accept, until they say go on', () => {
+    const broken = facts([
+      member('a', 1, 'rolled_back'),
+      member('b', 1, 'failed'),
+      member('c', 2, 'planned'),
+    ]);
+    expect(decideRun(broken, t0 + 60_000).at(-1)).toEqual({
+      type: 'transition',
+      from: 'running',
+      to: 'paused',
+    });
+    const accepted = { ...broken, acceptedWave: 1 };
+    expect(decideRun(accepted, t0 + 60_000).at(-1)).toMatchObject({ type: 'startWave', wave: 2 });
+  });
+
+  it('misses what has not started when the window is over', () => {
+    const effects = decideRun(facts(twoWaves('verifying', 'planned')), t0 + 3_000_000);
+    expect(effects.at(-1)).toEqual({ type: 'miss', hostRunIds: ['c'] });
+  });
+
+  it.each([
+    ['running', 'committed', 'committed', 'completed'],
+    ['running', 'committed', 'rolled_back', 'completed_with_failures'],
+    ['paused', 'committed', 'missed', 'completed_with_failures'],
+    ['stopping', 'cancelled', 'committed', 'cancelled'],
+    ['scheduled', 'missed', 'missed', 'expired'],
+  ] as const)('that is %s with hosts %s and %s ends as %s', (...[state, first, second, end]) => {
+    expect(decideRun(facts(twoWaves(first, second), { state }), t0)).toEqual([
+      { type: 'transition', from: state, to: end },
+    ]);
+  });
+
+  it('has a deadline or waits for a host or a person, whatever its hosts do', () => {
+    const anyMember = fc.record({
+      wave: fc.integer({ min: 1, max: 3 }),
+      state: fc.constantFrom(...hostRunStates),
+    });
+    const anyState = fc.constantFrom(
+      'scheduled' as const,
+      'running' as const,
+      'paused' as const,
+      'stopping' as const,
+    );
+    fc.assert(
+      fc.property(fc.array(anyMember, { minLength: 1, maxLength: 8 }), anyState, (some, state) => {
+        const members = some.map((one, index) => member(String(index), one.wave, one.state));
+        const run = facts(members, { state });
+        const effects = decideRun(run, t0);
+        const started = effects.flatMap((effect) => (effect.type === 'startWave' ? effect.hostRunIds : []));
+        const underWay = members.filter(
+          (one) => one.state !== 'planned' && !terminalHostRunStates.includes(one.state),
+        );
+        const waves = new Set(members.filter(({ id }) => started.includes(id)).map(({ wave }) => wave));
+        expect(waves.size).toBeLessThanOrEqual(1);
+        for (const busy of underWay) for (const wave of waves) expect(busy.wave).toBeGreaterThanOrEqual(wave);
+        const waitsForTime = runDeadline(run, t0) !== null;
+        expect(effects.length > 0 || waitsForTime || underWay.length > 0).toBe(true);
+      }),
+    );
+  });
+});
+
+describe('a wave', () => {
+  it('says when it will start while the pause runs', () => {
+    const members = [member('c', 2, 'planned')];
+    const view = describeWave({ wave: 2, members, pauseS: 60, readyAtMs: t0, held: false }, t0 + 1000);
+    expect(view).toEqual({ state: 'pausing', startsAtMs: t0 + 60_000 });
+  });
+
+  it('is stopped, not waiting, while the run is paused', () => {
+    const members = [member('c', 2, 'planned')];
+    expect(describeWave({ wave: 2, members, pauseS: 60, readyAtMs: t0, held: true }, t0).state).toBe(
+      'stopped',
+    );
+  });
+});

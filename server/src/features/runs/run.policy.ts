@@ -1,0 +1,133 @@
+import type { Decision, HostRunState, RunState } from '#contract/runs.ts';
+import { isTerminal } from './host-run.model.ts';
+import { waveOf, type WaveMember } from './wave.policy.ts';
+
+/** What the planner needs to know about a run. Waves are in order; each holds at least one host. */
+export interface RunFacts {
+  readonly state: RunState;
+  /** The `release.approved` entry is sealed: without it nothing starts. */
+  readonly sealed: boolean;
+  readonly notBeforeMs: number;
+  readonly notAfterMs: number;
+  readonly reserveMs: number;
+  readonly pauseS: number;
+  readonly failureThresholdPercent: number;
+  /** People said "go on" after the threshold stopped the run behind this wave; 0 when never. */
+  readonly acceptedWave: number;
+  readonly members: readonly WaveMember[];
+}
+
+export type RunEffect =
+  | { readonly type: 'transition'; readonly from: RunState; readonly to: RunState }
+  | { readonly type: 'startWave'; readonly wave: number; readonly hostRunIds: readonly string[] }
+  | { readonly type: 'miss'; readonly hostRunIds: readonly string[] }
+  | { readonly type: 'decide'; readonly code: Decision['code']; readonly values: Decision['values'] };
+
+const good: readonly HostRunState[] = ['committed', 'superseded'];
+
+/** True for an end that a wave may count as well done. */
+export function endedWell(state: HostRunState): boolean {
+  return good.includes(state);
+}
+
+/** True while the run is not at an end. */
+export function isLive(state: RunState): boolean {
+  return ['scheduled', 'running', 'paused', 'stopping'].includes(state);
+}
+
+function endState(facts: RunFacts): RunState {
+  if (facts.state === 'stopping') return 'cancelled';
+  if (facts.state === 'scheduled') return 'expired';
+  return facts.members.every(({ state }) => endedWell(state)) ? 'completed' : 'completed_with_failures';
+}
+
+/** Share of a wave's hosts that ended and did not end well, percent of all its hosts. */
+function failedPercent(members: readonly WaveMember[]): number {
+  const bad = members.filter(({ state }) => isTerminal(state) && !endedWell(state)).length;
+  return (bad / members.length) * 100;
+}
+
+function windowIsOver(facts: RunFacts, nowMs: number): boolean {
+  return nowMs >= facts.notAfterMs - facts.reserveMs;
+}
+
+/** The first wave that has not ended, and the instant at which it may start. */
+function nextWave(
+  facts: RunFacts,
+): { wave: number; members: readonly WaveMember[]; startsAtMs: number } | null {
+  const waves = [...new Set(facts.members.map(({ wave }) => wave))].sort((a, b) => a - b);
+  let startsAtMs = facts.notBeforeMs;
+  for (const wave of waves) {
+    const members = waveOf(facts.members, wave);
+    const open = members.filter(({ state }) => !isTerminal(state));
+    if (open.length > 0) return { wave, members, startsAtMs };
+    const lastEndMs = Math.max(...members.map(({ endedAtMs }) => endedAtMs ?? 0));
+    startsAtMs = Math.max(startsAtMs, lastEndMs + facts.pauseS * 1000);
+  }
+  return null;
+}
+
+function thresholdBroken(facts: RunFacts): { wave: number; percent: number } | null {
+  const waves = [...new Set(facts.members.map(({ wave }) => wave))];
+  for (const wave of waves.filter((number) => number > facts.acceptedWave)) {
+    const percent = failedPercent(waveOf(facts.members, wave));
+    if (percent > facts.failureThresholdPercent) return { wave, percent: Math.round(percent) };
+  }
+  return null;
+}
+
+function advanceRunning(facts: RunFacts, nowMs: number): RunEffect[] {
+  const planned = facts.members.filter(({ state }) => state === 'planned');
+  if (planned.length === 0) return [];
+  const broken = thresholdBroken(facts);
+  if (broken !== null) {
+    return [
+      { type: 'decide', code: 'threshold_paused', values: broken },
+      { type: 'transition', from: 'running', to: 'paused' },
+    ];
+  }
+  const next = nextWave(facts);
+  if (next === null || next.startsAtMs > nowMs) return [];
+  const waiting = next.members.filter(({ state }) => state === 'planned').map(({ id }) => id);
+  if (waiting.length === 0) return [];
+  return [
+    { type: 'decide', code: 'wave_started', values: { wave: next.wave, hosts: waiting.length } },
+    { type: 'startWave', wave: next.wave, hostRunIds: waiting },
+  ];
+}
+
+/** What time and the hosts' states make of a run. The same facts at the same instant give the same effects. */
+export function decideRun(facts: RunFacts, nowMs: number): readonly RunEffect[] {
+  if (!isLive(facts.state)) return [];
+  if (facts.members.every(({ state }) => isTerminal(state))) {
+    return [{ type: 'transition', from: facts.state, to: endState(facts) }];
+  }
+  const planned = facts.members.filter(({ state }) => state === 'planned').map(({ id }) => id);
+  if (windowIsOver(facts, nowMs) && planned.length > 0) {
+    return [
+      { type: 'decide', code: 'window_over', values: { hosts: planned.length } },
+      { type: 'miss', hostRunIds: planned },
+    ];
+  }
+  if (facts.state === 'scheduled') {
+    if (!facts.sealed || nowMs < facts.notBeforeMs) return [];
+    return [
+      { type: 'transition', from: 'scheduled', to: 'running' },
+      ...advanceRunning({ ...facts, state: 'running' }, nowMs),
+    ];
+  }
+  return facts.state === 'running' ? advanceRunning(facts, nowMs) : [];
+}
+
+/** The next instant at which time alone changes the run; null when it waits for hosts or people. */
+export function runDeadline(facts: RunFacts, nowMs: number): number | null {
+  if (!isLive(facts.state)) return null;
+  const planned = facts.members.some(({ state }) => state === 'planned');
+  const windowEndMs = facts.notAfterMs - facts.reserveMs;
+  if (facts.state === 'scheduled') {
+    return facts.notBeforeMs > nowMs ? facts.notBeforeMs : Math.min(nowMs + 1000, windowEndMs);
+  }
+  if (!planned) return null;
+  const next = facts.state === 'running' ? nextWave(facts) : null;
+  return next !== null && next.startsAtMs > nowMs ? Math.min(next.startsAtMs, windowEndMs) : windowEndMs;
+}
