@@ -1,0 +1,90 @@
+import type { LockDocument } from '#contract/trust.ts';
+import { readJson, writeDurably } from '../state/durableFile.ts';
+import type { SeenCheckpoint } from '../verify/agentView.ts';
+
+interface MemoryContent {
+  lockSerial: number;
+  tenantLocked: boolean;
+  lockedRunIds: string[];
+  /** Newest last; kept so that an older checkpoint can be told from a forked one. */
+  checkpoints: SeenCheckpoint[];
+  /** Latest instant proved by a signature (ms). */
+  provedTimeMs: number;
+}
+
+const maxCheckpoints = 128;
+
+/** What the agent must not forget besides its journal: the lock, the log's size, the latest proved time. */
+export class AgentMemory {
+  readonly #file: string;
+  #content: MemoryContent = {
+    lockSerial: 0,
+    tenantLocked: false,
+    lockedRunIds: [],
+    checkpoints: [],
+    provedTimeMs: 0,
+  };
+  #writing: Promise<void> = Promise.resolve();
+
+  private constructor(file: string) {
+    this.#file = file;
+  }
+
+  static async load(file: string): Promise<AgentMemory> {
+    const memory = new AgentMemory(file);
+    const stored = (await readJson(file)) as Partial<MemoryContent> | null;
+    Object.assign(memory.#content, stored ?? {});
+    return memory;
+  }
+
+  get lockSerial(): number {
+    return this.#content.lockSerial;
+  }
+
+  get lock(): { readonly tenantLocked: boolean; readonly lockedRunIds: readonly string[] } {
+    return this.#content;
+  }
+
+  get checkpoints(): readonly SeenCheckpoint[] {
+    return this.#content.checkpoints;
+  }
+
+  get provedTimeMs(): number {
+    return this.#content.provedTimeMs;
+  }
+
+  /** Remembers an accepted lock or its end. */
+  async recordLock(lock: LockDocument): Promise<void> {
+    const content = this.#content;
+    content.lockSerial = lock.serial;
+    const isLocked = lock.state === 'locked';
+    const { scope } = lock;
+    if (scope.kind === 'tenant') content.tenantLocked = isLocked;
+    else {
+      const others = content.lockedRunIds.filter((runId) => runId !== scope.runId);
+      content.lockedRunIds = isLocked ? [...others, scope.runId] : others;
+    }
+    await this.recordTime(Date.parse(lock.issuedAt));
+  }
+
+  /** Remembers a verified checkpoint; nothing when it is known. */
+  async recordCheckpoint({ size, root }: SeenCheckpoint): Promise<void> {
+    const { checkpoints } = this.#content;
+    if (checkpoints.some((one) => one.size === size)) return;
+    const sorted = [...checkpoints, { size, root }].sort((a, b) => a.size - b.size);
+    this.#content.checkpoints = sorted.slice(-maxCheckpoints);
+    await this.#save();
+  }
+
+  /** Moves the floor of time up, never down. */
+  async recordTime(atMs: number): Promise<void> {
+    this.#content.provedTimeMs = Math.max(this.#content.provedTimeMs, atMs);
+    await this.#save();
+  }
+
+  #save(): Promise<void> {
+    const text = JSON.stringify(this.#content);
+    this.#writing = this.#writing.then(() => writeDurably(this.#file, text));
+    return this.#writing;
+  }
+}
