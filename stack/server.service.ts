@@ -32,7 +32,9 @@ export function publicUrlOf(ports: Ports): string {
 export function createServerEnvironment(options: ServerOptions): Record<string, string> {
   const { ports, secrets, directories } = options;
   const database = (role: string): string => `postgres://${role}@127.0.0.1:${ports.postgres}/atlas`;
-  const names = ['localhost', '127.0.0.1', agentsName, os.hostname(), ...(options.agentsNames ?? [])];
+  // Agents are told the first one; a site that has a DNS name for this machine sets ATLAS_AGENTS_NAME.
+  const told = process.env.ATLAS_AGENTS_NAME ?? agentsName;
+  const names = [told, agentsName, 'localhost', '127.0.0.1', os.hostname(), ...(options.agentsNames ?? [])];
   return {
     ATLAS_PUBLIC_URL: publicUrlOf(ports),
     ATLAS_PEOPLE_HOST: '127.0.0.1',
@@ -40,6 +42,10 @@ export function createServerEnvironment(options: ServerOptions): Record<string, 
     ATLAS_AGENTS_HOST: '0.0.0.0',
     ATLAS_AGENTS_PORT: String(ports.agents),
     ATLAS_AGENTS_NAMES: [...new Set(names)].join(','),
+    ATLAS_AGENTS_URL: `wss://${told}:${ports.agents}/link`,
+    ATLAS_ENROL_HOST: '0.0.0.0',
+    ATLAS_ENROL_PORT: String(ports.enrol),
+    ATLAS_ENROL_URL: `https://${told}:${ports.enrol}/enrol`,
     ATLAS_DATABASE_URL: database('atlas_app'),
     ATLAS_DATABASE_PASSWORD_FILE: secrets.fileOf('database-app'),
     ATLAS_SYSTEM_DATABASE_URL: database('atlas_system'),
