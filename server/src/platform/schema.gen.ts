@@ -34,6 +34,23 @@ export interface AgentCertificates {
   tenant_id: Generated<string>;
 }
 
+export interface AgentOverview {
+  certificate_not_after: Timestamp | null;
+  certificate_serial: string | null;
+  enrolled_at: Timestamp | null;
+  generation: number | null;
+  host_id: string | null;
+  hostname: string | null;
+  id: string | null;
+  last_seen_at: Timestamp | null;
+  policy_epoch: number | null;
+  revoked_at: Timestamp | null;
+  state: string | null;
+  tenant_id: string | null;
+  version: string | null;
+  witnessed_tree_size: number | null;
+}
+
 export interface Agents {
   boot_id: string | null;
   booted_at: Timestamp | null;
@@ -141,6 +158,35 @@ export interface AuditWitness {
   tree_size: number;
 }
 
+export interface CommandResults {
+  agent_id: string;
+  code: string;
+  command_id: string;
+  host_run_id: string | null;
+  outcome: string;
+  payload: Buffer;
+  received_at: Generated<Timestamp>;
+  seq: number;
+  signature: Buffer;
+  tenant_id: Generated<string>;
+}
+
+export interface Commands {
+  agent_id: string;
+  attempt: Generated<number>;
+  created_at: Generated<Timestamp>;
+  expires_at: Timestamp | null;
+  fence: Generated<number>;
+  host_id: string;
+  host_run_id: string | null;
+  id: string;
+  release_id: string | null;
+  run_id: string | null;
+  step: string | null;
+  tenant_id: Generated<string>;
+  verb: string;
+}
+
 export interface EnrolmentTokens {
   created_at: Generated<Timestamp>;
   created_by: string;
@@ -212,6 +258,47 @@ export interface HostOverview {
   tags: string[] | null;
   tenant_id: string | null;
   version: number | null;
+}
+
+export interface HostRunLog {
+  at: Timestamp;
+  host_run_id: string;
+  seq: number;
+  step: string | null;
+  tenant_id: Generated<string>;
+  text: string;
+}
+
+export interface HostRuns {
+  agent_id: string;
+  deadline_at: Timestamp | null;
+  ended_at: Timestamp | null;
+  fence: number;
+  host_id: string;
+  hostname: string;
+  id: string;
+  last_decision: Json | null;
+  last_heard_at: Timestamp | null;
+  log_lines: Generated<number>;
+  lost_in: string | null;
+  memory: Json;
+  open_command_id: string | null;
+  outcomes: Json;
+  packages: Json;
+  percent: number | null;
+  phase: string | null;
+  position: number;
+  replaced_by: string | null;
+  results_applied: Generated<number>;
+  rollback_seconds: number | null;
+  rollback_tier: number;
+  run_id: string;
+  started_at: Timestamp | null;
+  state: string;
+  state_since: Timestamp;
+  tenant_id: Generated<string>;
+  version: Generated<number>;
+  wave: number;
 }
 
 export interface Hosts {
@@ -369,6 +456,46 @@ export interface RevokedSessions {
   subject: string | null;
 }
 
+export interface RunDecisions {
+  at: Timestamp;
+  code: string;
+  host_run_id: string | null;
+  id: string;
+  run_id: string;
+  tenant_id: Generated<string>;
+  values: Json;
+}
+
+export interface RunNumbers {
+  last_number: number;
+  tenant_id: Generated<string>;
+}
+
+export interface Runs {
+  accepted_wave: Generated<number>;
+  approved_entry_id: string;
+  created_at: Generated<Timestamp>;
+  deadline_at: Timestamp | null;
+  ended_at: Timestamp | null;
+  failure_threshold_percent: number;
+  id: string;
+  last_decision: Json | null;
+  not_after: Timestamp;
+  not_before: Timestamp;
+  number: number;
+  pause_s: number;
+  plan_id: string;
+  release_id: string;
+  report: Json | null;
+  sealed_at: Timestamp | null;
+  started_at: Timestamp | null;
+  state: Generated<string>;
+  tenant_id: Generated<string>;
+  title: string;
+  updated_at: Generated<Timestamp>;
+  version: Generated<number>;
+}
+
 export interface SealedSecrets {
   created_at: Generated<Timestamp>;
   name: string;
@@ -406,6 +533,7 @@ export interface Tenants {
 
 export interface Database {
   agent_certificates: AgentCertificates;
+  agent_overview: AgentOverview;
   agents: Agents;
   api_keys: ApiKeys;
   approver_key_challenges: ApproverKeyChallenges;
@@ -416,12 +544,16 @@ export interface Database {
   audit_pending: AuditPending;
   audit_tiles: AuditTiles;
   audit_witness: AuditWitness;
+  command_results: CommandResults;
+  commands: Commands;
   enrolment_tokens: EnrolmentTokens;
   event_heads: EventHeads;
   events: Events;
   host_claims: HostClaims;
   host_facts: HostFacts;
   host_overview: HostOverview;
+  host_run_log: HostRunLog;
+  host_runs: HostRuns;
   hosts: Hosts;
   lock_documents: LockDocuments;
   lock_openings: LockOpenings;
@@ -435,6 +567,9 @@ export interface Database {
   release_targets: ReleaseTargets;
   releases: Releases;
   revoked_sessions: RevokedSessions;
+  run_decisions: RunDecisions;
+  run_numbers: RunNumbers;
+  runs: Runs;
   sealed_secrets: SealedSecrets;
   sites: Sites;
   tenant_authorities: TenantAuthorities;
