@@ -1,0 +1,95 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { HostRunState } from '#contract/runs.ts';
+import type { Decision, HostRunSummary, RunDetail } from '#contract/runs.ts';
+import type { Text } from '../../stack/text.ts';
+import type { Api } from '../api.ts';
+
+const stateWords: Partial<Record<HostRunState, Text>> = {
+  preflight: ['vérifications avant intervention', 'preflight checks'],
+  guarding: ['point de contrôle en cours', 'taking a checkpoint'],
+  guarded: ['point de contrôle pris et relu', 'checkpoint taken and read again'],
+  downloading: ['téléchargement des mises à jour validées', 'downloading the released updates'],
+  installing: ['installation', 'installing'],
+  awaiting_restart: ['redémarrage demandé', 'restart requested'],
+  restarting: ['redémarrage', 'restarting'],
+  verifying: ['contrôles de santé', 'health checks'],
+  committing: ['confirmation', 'confirming'],
+  committed: ['mis à jour et confirmé', 'updated and confirmed'],
+  rollback_decision: ['décision de retour arrière', 'deciding on rollback'],
+  rolling_back: ['retour au point de contrôle', 'going back to the checkpoint'],
+  rolled_back: ['revenu à l’état précédent', 'back in its previous state'],
+  rollback_failed: [
+    'retour arrière en échec : une personne doit intervenir',
+    'rollback failed: a person has to act',
+  ],
+  agent_lost: ['plus de nouvelles : état inconnu', 'no news: state unknown'],
+  failed: ['échec, rien n’a été changé de plus', 'failed, nothing more was changed'],
+  cancelled: ['annulé', 'cancelled'],
+  missed: ['fenêtre manquée', 'window missed'],
+};
+
+const reasonWords: Partial<Record<Decision['code'], Text>> = {
+  check_failed: ['un contrôle de santé a échoué', 'a health check failed'],
+  install_failed: ['l’installation a échoué', 'the installation failed'],
+  silence_reverted: [
+    'sans nouvelle du serveur, le gardien est revenu seul en arrière',
+    'hearing nothing from the server, the guardian went back by itself',
+  ],
+  agent_reverted: ['l’agent est revenu seul en arrière', 'the agent went back by itself'],
+  restart_not_proven: ['le redémarrage n’est pas prouvé', 'the restart is not proven'],
+};
+
+/** Where a run is told: each line once. */
+export interface RunTold {
+  readonly say: (line: Text) => void;
+  /** Called once for each new state of a host, before the line is said. */
+  readonly onState?: (host: HostRunSummary) => Promise<void>;
+}
+
+function lineOf(host: HostRunSummary): Text {
+  const words = stateWords[host.state] ?? [host.state, host.state];
+  const reason = host.lastDecision === null ? undefined : reasonWords[host.lastDecision.code];
+  const seconds = host.rollbackSeconds;
+  const explained = host.state === 'rolled_back' || host.state === 'rollback_decision' ? reason : undefined;
+  const took: Text =
+    seconds === null || host.state !== 'rolled_back'
+      ? ['', '']
+      : [` — service rétabli en ${seconds.toFixed(1)} s`, ` — service restored in ${seconds.toFixed(1)} s`];
+  const why: Text = explained === undefined ? ['', ''] : [` (${explained[0]})`, ` (${explained[1]})`];
+  const name = host.hostname.padEnd(10);
+  return [`  ${name} ${words[0]}${why[0]}${took[0]}`, `  ${name} ${words[1]}${why[1]}${took[1]}`];
+}
+
+const over = new Set(['completed', 'completed_with_failures', 'cancelled', 'expired']);
+
+/** Tells a run line by line until it has ended. Throws when it has not within `timeoutMs`. */
+export async function tellRun(
+  api: Api,
+  target: { readonly tenantId: string; readonly runId: string; readonly timeoutMs: number },
+  told: RunTold,
+): Promise<RunDetail> {
+  const params = { tenantId: target.tenantId, runId: target.runId };
+  const seen = new Map<string, string>();
+  const waves = new Set<number>();
+  const endAtMs = Date.now() + target.timeoutMs;
+  for (;;) {
+    const detail = await api.call('getRun', { params });
+    for (const wave of detail.waves) {
+      if (wave.state === 'waiting' || waves.has(wave.wave)) continue;
+      waves.add(wave.wave);
+      told.say([`Vague ${wave.wave} : ${wave.hosts} hôte(s)`, `Wave ${wave.wave}: ${wave.hosts} host(s)`]);
+    }
+    for (const host of detail.hostRuns) {
+      if (host.state === 'planned' || seen.get(host.id) === host.state) continue;
+      seen.set(host.id, host.state);
+      await told.onState?.(host);
+      told.say(lineOf(host));
+    }
+    if (over.has(detail.run.state)) return detail;
+    if (Date.now() > endAtMs)
+      throw new Error(
+        `run ${detail.run.number} is still ${detail.run.state} after ${target.timeoutMs / 1000} s`,
+      );
+    await sleep(1000);
+  }
+}
