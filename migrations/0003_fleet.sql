@@ -190,3 +190,31 @@ left join agents a on a.id = latest.id
 left join host_facts f on f.host_id = h.id
 left join host_claims c on c.host_id = h.id;
 grant select on host_overview to atlas_app, atlas_system;
+
+-- One row an agent with the certificate that it uses.
+create view agent_overview with (security_invoker = true) as
+select
+  a.id,
+  a.tenant_id,
+  a.host_id,
+  h.hostname,
+  atlas_agent_state(a) as state,
+  a.version,
+  c.serial as certificate_serial,
+  c.not_after as certificate_not_after,
+  a.generation,
+  a.last_seen_at,
+  a.policy_epoch,
+  a.witnessed_tree_size,
+  a.enrolled_at,
+  a.revoked_at
+from agents a
+join hosts h on h.id = a.host_id
+left join lateral (
+  select x.serial, x.not_after
+  from agent_certificates x
+  where x.tenant_id = a.tenant_id and x.agent_id = a.id and x.generation = a.generation
+  order by x.first_used_at desc nulls last, x.issued_at desc
+  limit 1
+) c on true;
+grant select on agent_overview to atlas_app, atlas_system;

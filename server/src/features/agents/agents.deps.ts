@@ -1,0 +1,44 @@
+import type { Envelope } from '#contract/dsse.ts';
+import type { LiveEvent } from '#contract/tenants.ts';
+import type { AuditWriter } from '../../platform/audit/auditWriter.ts';
+import type { Clock } from '../../platform/clock.ts';
+import type { Db, TenantTx } from '../../platform/db.ts';
+import type { NewId } from '../../platform/ids.ts';
+import type { Logger } from '../../platform/log.ts';
+import type { SecretStore } from '../../platform/secrets.ts';
+
+/** What the agents feature needs of the others; main.ts hands it over. */
+export interface AgentsDeps {
+  readonly db: Db;
+  readonly audit: AuditWriter;
+  readonly clock: Clock;
+  readonly newId: NewId;
+  readonly log: Logger;
+  readonly secrets: SecretStore;
+  readonly emit: (tx: TenantTx, event: Pick<LiveEvent, 'type' | 'subjectId' | 'data'>) => Promise<void>;
+  readonly trust: {
+    /** Every policy document since epoch 1, oldest first; empty before the first one. */
+    readonly chain: (tx: TenantTx) => Promise<Envelope[]>;
+  };
+  readonly fleet: {
+    /** The host of this machine, made when it is new. */
+    readonly registerHost: (
+      tx: TenantTx,
+      host: { readonly siteId: string; readonly hostname: string; readonly machineId: string },
+    ) => Promise<string>;
+  };
+  /** Where hosts enrol, `https://name:port/enrol`, and where agents connect, `wss://name:port/link`. */
+  readonly enrolUrl: () => string;
+  readonly agentsUrl: () => string;
+  /** DNS names and addresses under which agents reach this installation. */
+  readonly serverNames: readonly string[];
+  /** Folder for what must leave this machine: root keys of the tenants' authorities. */
+  readonly offlineDirectory: string;
+}
+
+/** Ways to act on connections; set once the listeners exist. */
+export interface LinkControl {
+  readonly disconnect: (agentId: string, code: string) => void;
+  /** A tenant's authority was made: the listener must believe it. */
+  readonly authoritiesChanged: () => Promise<void>;
+}
