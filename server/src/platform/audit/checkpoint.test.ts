@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { logOrigin, openCheckpoint, parseCheckpointText, signCheckpoint, type LogKey } from './checkpoint.ts';
 import { cosignatureLine, cosignedMessage, verifyCosignature, witnessName } from './cosignature.ts';
 import { hashLeaf } from './merkle.ts';
-import { parseNote, verifierKey } from './note.ts';
+import { noteKeyId, parseNote, rawEd25519, verifierKey } from './note.ts';
 import { encodeEntryBundle, listLogFiles, logFilePath, parseLogFilePath } from './tiles.ts';
 
 function newKey() {
@@ -72,30 +72,37 @@ describe('a checkpoint', () => {
 });
 
 describe('a cosignature', () => {
-  const signAt = (timestampS: number) => {
+  const agentId = '0199c0de-0000-7000-8000-00000000000a';
+  const witnessOf = () => {
     const pair = generateKeyPairSync('ed25519');
-    const time = Buffer.alloc(8);
-    time.writeBigUInt64BE(BigInt(timestampS));
-    const signature = Buffer.concat([time, sign(null, cosignedMessage(head, timestampS), pair.privateKey)]);
-    return { signature, spki: pair.publicKey.export({ type: 'spki', format: 'der' }) };
+    const publicKeySpki = pair.publicKey.export({ type: 'spki', format: 'der' });
+    return { pair, witness: { agentId, publicKeySpki } };
+  };
+  const cosign = (timestampS: number) => {
+    const { pair, witness } = witnessOf();
+    const blob = Buffer.alloc(76);
+    noteKeyId(witnessName(agentId), 4, rawEd25519(witness.publicKeySpki)).copy(blob);
+    blob.writeBigUInt64BE(BigInt(timestampS), 4);
+    sign(null, cosignedMessage(head, timestampS), pair.privateKey).copy(blob, 12);
+    return { blob, witness };
   };
 
   it('counts for the checkpoint, the time and the key that made it', () => {
-    const { signature, spki } = signAt(1_800_000_000);
-    expect(verifyCosignature(head, signature, spki)).toBe(1_800_000_000);
-    expect(verifyCosignature({ ...head, size: head.size - 1 }, signature, spki)).toBeUndefined();
-    expect(verifyCosignature(head, signature, signAt(1).spki)).toBeUndefined();
-    const laterTime = Buffer.from(signature);
-    laterTime.writeBigUInt64BE(1_800_000_001n);
-    expect(verifyCosignature(head, laterTime, spki)).toBeUndefined();
-    expect(verifyCosignature(head, signature.subarray(0, 71), spki)).toBeUndefined();
+    const { blob, witness } = cosign(1_800_000_000);
+    expect(verifyCosignature(head, blob, witness)).toBe(1_800_000_000);
+    expect(verifyCosignature({ ...head, size: head.size - 1 }, blob, witness)).toBeUndefined();
+    expect(verifyCosignature(head, blob, witnessOf().witness)).toBeUndefined();
+    expect(verifyCosignature(head, blob, { ...witness, agentId: agentId.replace('a', 'b') })).toBeUndefined();
+    const laterTime = Buffer.from(blob);
+    laterTime.writeBigUInt64BE(1_800_000_001n, 4);
+    expect(verifyCosignature(head, laterTime, witness)).toBeUndefined();
+    expect(verifyCosignature(head, blob.subarray(0, 75), witness)).toBeUndefined();
   });
 
   it('can be appended to the checkpoint as a note signature', async () => {
     const key = newKey();
-    const { signature, spki } = signAt(1_800_000_000);
-    const agentId = '0199c0de-0000-7000-8000-00000000000a';
-    const note = (await signCheckpoint(head, key)) + cosignatureLine(agentId, spki, signature);
+    const { blob } = cosign(1_800_000_000);
+    const note = (await signCheckpoint(head, key)) + cosignatureLine(agentId, blob);
     expect(openCheckpoint(note, { origin, publicKeySpki: key.publicKeySpki })).toEqual(head);
     expect(parseNote(note).signatures.map(({ name }) => name)).toEqual([origin, witnessName(agentId)]);
   });

@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { appendLeaves, emptyFrontier, frontierRoot, type FullTile } from './frontier.ts';
+import { appendLeaves, emptyFrontier, frontierRoot, type Frontier, type FullTile } from './frontier.ts';
 import {
   consistencyProof,
   emptyRoot,
@@ -43,8 +43,13 @@ function tilesOf(leaves: readonly Buffer[], cuts: readonly number[] = []): TileR
     for (const tile of grown.fullTiles) full.set(`${tile.level}/${tile.index}`, tile);
     begin = end;
   }
+  return readerOf(frontier, [...full.values()]);
+}
+
+function readerOf(frontier: Frontier, fullTiles: readonly FullTile[]): TileReader {
+  const full = new Map(fullTiles.map((tile) => [`${tile.level}/${tile.index}`, tile.hashes]));
   return (level, index, width) => {
-    const tile = full.get(`${level}/${index}`)?.hashes ?? Buffer.concat(frontier.partials[level] ?? []);
+    const tile = full.get(`${level}/${index}`) ?? Buffer.concat(frontier.partials[level] ?? []);
     return tile.subarray(0, width * 32);
   };
 }
@@ -90,23 +95,15 @@ describe('the Merkle tree', () => {
 
   it('grows past two levels of tiles', async () => {
     const count = tileWidth * tileWidth + 300;
-    const leaves = leavesOf(count);
-    const tiles = tilesOf(leaves);
-    const grown = appendLeaves(emptyFrontier, leaves.map(hashLeaf));
+    const grown = appendLeaves(emptyFrontier, leavesOf(count).map(hashLeaf));
     expect(grown.fullTiles.filter((tile) => tile.level === 1)).toHaveLength(1);
+    const tiles = readerOf(grown.frontier, grown.fullTiles);
     expect(splitHashes(await tiles(2, 0, 1))).toHaveLength(1);
-    const root = frontierRoot(grown.frontier);
-    expect(await rootOf(nodesFromTiles(tiles, count), count)).toEqual(root);
-    const old = 65_537;
     const nodes = nodesFromTiles(tiles, count);
-    const oldRoot = await rootOf(nodesFromTiles(tilesOf(leaves.slice(0, old)), old), old);
-    expect(
-      verifyConsistency(
-        { size: old, root: oldRoot },
-        { size: count, root },
-        await consistencyProof(nodes, old, count),
-      ),
-    ).toBe(true);
+    const now = { size: count, root: frontierRoot(grown.frontier) };
+    expect(await rootOf(nodes, count)).toEqual(now.root);
+    const old = { size: 65_537, root: await rootOf(nodes, 65_537) };
+    expect(verifyConsistency(old, now, await consistencyProof(nodes, old.size, count))).toBe(true);
   });
 
   it('proves every leaf, and no other leaf, place or root', async () => {

@@ -41,6 +41,8 @@ export interface SealerOptions {
   readonly memory: HeadMemory;
   /** The sealer's own session: its lock and its wake-ups live and die with it. */
   readonly session: { readonly connectionString: string; readonly password?: string };
+  /** Called after each flush with the new sizes. */
+  readonly onSealed?: (heads: readonly { readonly tenantId: string; readonly size: number }[]) => void;
   /** Called once when a log is found broken. */
   readonly onHalted?: (tenantId: string, why: string) => void;
   /** Entries sealed at most in one flush. */
@@ -272,6 +274,7 @@ class DatabaseSealer implements Sealer {
       memory.keep(tenantId, note);
     }
     this.#tellWaiters(entries.map(({ entryId }) => entryId));
+    this.#options.onSealed?.(growths.map(({ tenantId, after }) => ({ tenantId, size: after.size })));
   }
 }
 
