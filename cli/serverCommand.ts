@@ -15,7 +15,11 @@ export async function serverCommand(
   input = '',
 ): Promise<string> {
   const ports = await keepPorts(directories.stateDir);
-  const environment = createServerEnvironment({ directories, ports, secrets: keepSecrets(directories.stateDir) });
+  const environment = createServerEnvironment({
+    directories,
+    ports,
+    secrets: keepSecrets(directories.stateDir),
+  });
   const entry = path.join(directories.root, 'server', 'src', 'main.ts');
   const child = spawn(process.execPath, [entry, ...args], {
     cwd: directories.root,
@@ -33,6 +37,10 @@ export async function serverCommand(
   });
   const output = Buffer.concat(said).toString('utf8');
   if (status === 0) return output;
-  const words = `${output}\n${Buffer.concat(complained).toString('utf8')}`.trim().split('\n').slice(-15).join('\n');
+  const words = `${output}\n${Buffer.concat(complained).toString('utf8')}`
+    .trim()
+    .split('\n')
+    .slice(-15)
+    .join('\n');
   throw new Error(`server ${args.join(' ')} ended with ${status}\n${words}`);
 }

@@ -45,6 +45,8 @@ export function createKeycloakService({ directories, ports, secrets }: KeycloakO
 
 function runOptions(ports: Ports): string[] {
   return [
+    // One node: without this it opens a cluster port to the whole network.
+    '--cache=local',
     '--http-enabled=true',
     '--http-host=127.0.0.1',
     `--http-port=${ports.keycloak}`,

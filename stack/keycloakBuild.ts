@@ -11,7 +11,6 @@ const fetchPlugin = 'org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy
 /** Options that Keycloak compiles in; a change of one makes another build. */
 const buildOptions = [
   '--db=postgres',
-  '--cache=local',
   '--http-relative-path=/idp',
   '--http-management-relative-path=/',
   '--health-enabled=true',

@@ -3,7 +3,15 @@ import path from 'node:path';
 import { createInstallationTag } from './directories.ts';
 import { readJson, writeJson } from './files.ts';
 
-export const portNames = ['people', 'agents', 'enrol', 'postgres', 'redis', 'keycloak', 'keycloakHealth'] as const;
+export const portNames = [
+  'people',
+  'agents',
+  'enrol',
+  'postgres',
+  'redis',
+  'keycloak',
+  'keycloakHealth',
+] as const;
 export type PortName = (typeof portNames)[number];
 export type Ports = Record<PortName, number>;
 

@@ -17,9 +17,13 @@ export type RunOptions = {
 
 /** Runs a command to its end, output in a log. @throws StackError with the log's last lines when it fails. */
 export async function runCommand(file: string, args: string[], options: RunOptions): Promise<void> {
-  const { stateDir, logName, ...spawnOptions } = options;
+  const { stateDir, logName, env, ...spawnOptions } = options;
   const log = openLog(stateDir, logName);
-  const child = spawn(file, args, { ...spawnOptions, stdio: ['ignore', log, log] });
+  const child = spawn(file, args, {
+    ...spawnOptions,
+    env: { ...(env ?? process.env), NO_COLOR: '1' },
+    stdio: ['ignore', log, log],
+  });
   closeSync(log);
   const why = await new Promise<string | undefined>((resolve) => {
     child.once('error', (error) => resolve(error.message));

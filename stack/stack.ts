@@ -18,6 +18,7 @@ import {
 } from './server.service.ts';
 import { Supervisor } from './supervisor.ts';
 import type { Statuses } from './supervisor.ts';
+import { StackError } from './text.ts';
 import type { Unit } from './unit.ts';
 import { createWebTask, findWebFolder, hasWeb } from './web.task.ts';
 
@@ -29,6 +30,8 @@ export type StackOptions = {
   agentsNames?: string[];
   /** Restart the server whenever its source changes. */
   watch?: boolean;
+  /** Aborting it stops everything, also in the middle of a start. */
+  signal?: AbortSignal;
   onStatus?: (statuses: Statuses) => void;
   onProcesses?: (processes: Record<string, OwnProcess>) => void;
 };
@@ -99,8 +102,11 @@ async function start(
     ...(options.onStatus === undefined ? {} : { onStatus: options.onStatus }),
     ...(options.onProcesses === undefined ? {} : { onProcesses: options.onProcesses }),
   });
+  const stopped = ['arrêté pendant le démarrage', 'stopped during the start'] as const;
+  options.signal?.addEventListener('abort', () => void supervisor.stop());
   try {
     await supervisor.start();
+    if (options.signal?.aborted === true) throw new StackError(stopped);
   } catch (error) {
     await supervisor.stop();
     throw error;

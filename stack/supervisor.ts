@@ -38,7 +38,7 @@ export class Supervisor {
     for (const unit of options.units) this.#statuses[unit.name] = { state: 'waiting', restarts: 0 };
   }
 
-  /** Resolves when every unit is ready. @throws StackError of the first unit that failed, after the others settled. */
+  /** Resolves when every unit is ready. @throws StackError of the first unit that failed; the rest is told to give up. */
   async start(): Promise<void> {
     const begun = new Map<string, Promise<void>>();
     const begin = (unit: Unit): Promise<void> => {
@@ -49,10 +49,14 @@ export class Supervisor {
       begun.set(unit.name, started);
       return started;
     };
-    const failed = (await Promise.allSettled(this.#options.units.map(begin))).find(
-      (one) => one.status === 'rejected',
-    );
-    if (failed !== undefined) throw failed.reason;
+    const all = this.#options.units.map(begin);
+    try {
+      await Promise.all(all);
+    } catch (error) {
+      this.#abort.abort();
+      await Promise.allSettled(all);
+      throw error;
+    }
   }
 
   /** Stops every service, dependants first. Safe to call twice and during a start. */
@@ -116,6 +120,8 @@ export class Supervisor {
     if (this.#abort.signal.aborted) return;
     this.#set(service.name, { state: 'starting' });
     const running = await startProcess(this.#options.stateDir, service);
+    // Stopped in the meantime: whoever stops has not seen this process.
+    if (this.#abort.signal.aborted) return running.stop();
     this.#running.set(service.name, running);
     this.#set(service.name, { pid: running.own.pid });
     this.#tellProcesses();

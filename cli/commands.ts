@@ -1,0 +1,28 @@
+import type { Command } from 'commander';
+import { registerCheck } from './commands/check.ts';
+import { registerDev } from './commands/dev.ts';
+import { registerDoctor } from './commands/doctor.ts';
+import { registerDown } from './commands/down.ts';
+import { registerLogs } from './commands/logs.ts';
+import { registerReset } from './commands/reset.ts';
+import { registerStatus } from './commands/status.ts';
+import { registerTest } from './commands/test.ts';
+import { registerUp } from './commands/up.ts';
+import type { CliContext } from './context.ts';
+
+/** Every command in the order of the help; a new one is a file in commands/ and a line here. */
+const registrations = [
+  registerUp,
+  registerDown,
+  registerStatus,
+  registerLogs,
+  registerDoctor,
+  registerReset,
+  registerCheck,
+  registerTest,
+  registerDev,
+];
+
+export function registerCommands(program: Command, context: CliContext): void {
+  for (const register of registrations) register(program, context);
+}
