@@ -1,0 +1,100 @@
+import type { Command, ServerFrame } from '#contract/agent-link.ts';
+import type { ReleaseBundle } from '#contract/trust.ts';
+import type { Logger } from '../../platform/log.ts';
+import { orderFrame, readingFrame, type OrderRow, type ReadingDraft } from './commands.repository.ts';
+
+/** The part of the hosts port that commands need. */
+export interface CommandsLink {
+  readonly send: (agentId: string, frame: ServerFrame) => 'sent' | 'not_connected' | 'congested';
+  readonly isConnected: (agentId: string) => boolean;
+}
+
+interface DispatchDeps {
+  readonly link: CommandsLink;
+  readonly log: Logger;
+  /** Waits until the release's entry is sealed: without it there is nothing to send. */
+  readonly bundleFor: (tenantId: string, releaseId: string, hostId: string) => Promise<ReleaseBundle>;
+}
+
+const frameSize = 500;
+const retryMs = 500;
+
+/** Hands durable commands to connected agents. What cannot be handed over now is handed over when the agent is back. */
+export class Dispatch {
+  readonly #deps: DispatchDeps;
+  /** Releases that each agent got on its present connection. */
+  readonly #known = new Map<string, Set<string>>();
+  /** Readings that an agent was too slow to take. */
+  readonly #held = new Map<string, Command[]>();
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(deps: DispatchDeps) {
+    this.#deps = deps;
+  }
+
+  connected(agentId: string): void {
+    this.#known.set(agentId, new Set());
+    this.#held.delete(agentId);
+  }
+
+  disconnected(agentId: string): void {
+    this.#known.delete(agentId);
+    this.#held.delete(agentId);
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer);
+  }
+
+  /** One frame an agent, however many commands it gets. */
+  sendReadings(readings: readonly ReadingDraft[]): void {
+    const byAgent = new Map<string, Command[]>();
+    for (const { id, agentId, verb } of readings) {
+      const frame = readingFrame(id, verb);
+      const commands = byAgent.get(agentId);
+      if (commands === undefined) byAgent.set(agentId, [frame]);
+      else commands.push(frame);
+    }
+    for (const [agentId, commands] of byAgent) this.#sendCommands(agentId, commands);
+  }
+
+  /** True when the order was handed over, with the release that it belongs to before it. */
+  async sendOrder(tenantId: string, order: OrderRow): Promise<boolean> {
+    const { agentId, releaseId, hostId } = order;
+    if (!this.#deps.link.isConnected(agentId)) return false;
+    const known = this.#known.get(agentId) ?? new Set();
+    this.#known.set(agentId, known);
+    if (!known.has(releaseId)) {
+      const bundle = await this.#deps.bundleFor(tenantId, releaseId, hostId);
+      // The connection may have been replaced meanwhile; the new one knows nothing.
+      if (this.#known.get(agentId) !== known) return false;
+      if (this.#deps.link.send(agentId, { type: 'release', releaseId, bundle }) !== 'sent') return false;
+      known.add(releaseId);
+    }
+    return this.#deps.link.send(agentId, { type: 'commands', commands: [orderFrame(order)] }) === 'sent';
+  }
+
+  #sendCommands(agentId: string, commands: readonly Command[]): void {
+    for (let start = 0; start < commands.length; start += frameSize) {
+      const part = commands.slice(start, start + frameSize);
+      const outcome = this.#deps.link.send(agentId, { type: 'commands', commands: part });
+      if (outcome === 'not_connected') return;
+      if (outcome === 'congested') {
+        this.#held.set(agentId, [...(this.#held.get(agentId) ?? []), ...commands.slice(start)]);
+        this.#retryLater();
+        return;
+      }
+    }
+  }
+
+  #retryLater(): void {
+    if (this.#timer !== undefined) return;
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      const held = [...this.#held];
+      this.#held.clear();
+      for (const [agentId, commands] of held) this.#sendCommands(agentId, commands);
+    }, retryMs);
+    this.#timer.unref();
+  }
+}

@@ -1,0 +1,233 @@
+import type { KeyObject } from 'node:crypto';
+import type { AgentFrame, ServerFrame } from '#contract/agent-link.ts';
+import { verbCatalogue, type Verb } from '#contract/verbs.ts';
+import type { AuditWriter } from '../../platform/audit/auditWriter.ts';
+import type { Clock } from '../../platform/clock.ts';
+import type { Db, TenantTx } from '../../platform/db.ts';
+import { AppError, invariant } from '../../platform/errors.ts';
+import type { NewId } from '../../platform/ids.ts';
+import type { Logger } from '../../platform/log.ts';
+import type { ReleaseBundle } from '#contract/trust.ts';
+import { Dispatch, type CommandsLink } from './commands.dispatch.ts';
+import * as repository from './commands.repository.ts';
+import type { OrderDraft, OrderRow, StoredResult } from './commands.repository.ts';
+import { ResultRefused, resultKey, verifyResult, type VerifiedResult } from './commands.results.ts';
+import { Sequencer, type Principal } from './commands.sequencer.ts';
+
+/** What the commands feature needs of the others; main.ts hands it over. */
+export interface CommandsDeps {
+  readonly db: Db;
+  readonly audit: AuditWriter;
+  readonly clock: Clock;
+  readonly newId: NewId;
+  readonly log: Logger;
+  readonly link: CommandsLink & {
+    readonly disconnect: (agentId: string, code: string, retryAfterMs?: number) => void;
+  };
+  readonly bundleFor: (tenantId: string, releaseId: string, hostId: string) => Promise<ReleaseBundle>;
+  /** SubjectPublicKeyInfo of the key with which the agent signs results; null when there is no such live agent. */
+  readonly resultKeyOf: (tenantId: string, agentId: string) => Promise<Buffer | null>;
+  readonly maxWaiting?: number;
+}
+
+interface AgentRef {
+  readonly tenantId: string;
+  readonly agentId: string;
+  readonly hostId: string;
+}
+
+type ResultsListener = (tenantId: string, hostRunIds: readonly string[]) => void;
+type ResultsFrame = Extract<AgentFrame, { type: 'results' }>;
+
+/** What is known of an agent while it is connected. */
+interface Session {
+  readonly key: KeyObject;
+  held: number;
+}
+
+export class CommandsService {
+  readonly #deps: CommandsDeps;
+  readonly #sequencer: Sequencer;
+  readonly #dispatch: Dispatch;
+  readonly #sessions = new Map<string, Promise<Session>>();
+  readonly #listeners: ResultsListener[] = [];
+
+  constructor(deps: CommandsDeps) {
+    this.#deps = deps;
+    this.#dispatch = new Dispatch(deps);
+    this.#sequencer = new Sequencer({
+      db: deps.db,
+      audit: deps.audit,
+      committed: (readings) => this.#dispatch.sendReadings(readings),
+      ...(deps.maxWaiting === undefined ? {} : { maxWaiting: deps.maxWaiting }),
+    });
+  }
+
+  /** Called after results that belong to host runs are durable. */
+  onResults(listener: ResultsListener): void {
+    this.#listeners.push(listener);
+  }
+
+  /**
+   * Asks an agent for a reading (class R0). Resolves when the command is durable and audited; delivery follows.
+   * Errors: policy_refused for a verb that needs a release, not_found, overloaded.
+   */
+  async submitCommand(
+    tenantId: string,
+    command: {
+      readonly hostId: string;
+      readonly agentId: string;
+      readonly verb: Verb;
+      readonly principal: Principal;
+    },
+  ): Promise<{ readonly commandId: string }> {
+    const { hostId, agentId, verb, principal } = command;
+    if (verbCatalogue[verb].class !== 'R0') {
+      throw new AppError('policy_refused', { detail: `${verb} needs a release` });
+    }
+    const id = this.#deps.newId();
+    const expiresAtMs = this.#deps.clock.now() + verbCatalogue[verb].timeoutS * 1000;
+    await this.#sequencer.submit({ id, tenantId, agentId, hostId, verb, expiresAtMs }, principal);
+    return { commandId: id };
+  }
+
+  /** Writes the one command of an order and its audit entry in the caller's transaction; `deliver` it after the commit. */
+  async createOrder(tx: TenantTx, draft: OrderDraft): Promise<OrderRow> {
+    const id = this.#deps.newId();
+    await repository.insertOrder(tx, id, draft);
+    const { hostRunId, step, attempt, fence, verb, agentId, hostId, releaseId, runId } = draft;
+    await this.#deps.audit.record(tx, {
+      action: 'command.dispatched',
+      actorKind: 'system',
+      actorId: null,
+      subjectType: 'command',
+      subjectId: id,
+      outcome: 'ok',
+      digest: null,
+      details: { verb, step, attempt, fence, agentId, hostId, hostRunId, runId, releaseId },
+    });
+    return { ...draft, id, createdAt: new Date(this.#deps.clock.now()) };
+  }
+
+  /** Hands a durable order to its agent, at least once. False when the agent is not there: it gets the order when it is back. */
+  async deliver(tenantId: string, order: OrderRow): Promise<boolean> {
+    try {
+      return await this.#dispatch.sendOrder(tenantId, order);
+    } catch (error) {
+      if (!(error instanceof AppError)) throw error;
+      // No sealed proof, no dispatch. The queue clock of the host run asks again.
+      this.#deps.log.warn({ err: error, commandId: order.id }, 'an order could not be handed over yet');
+      return false;
+    }
+  }
+
+  listOrders(tx: TenantTx, hostRunId: string): Promise<OrderRow[]> {
+    return repository.listOrders(tx, hostRunId);
+  }
+
+  listResults(
+    tx: TenantTx,
+    of: { readonly hostRunId: string; readonly agentId: string },
+    afterSeq: number,
+  ): Promise<StoredResult[]> {
+    return repository.listResults(tx, of, afterSeq);
+  }
+
+  /** Highest result sequence that is durable for this agent: what `welcome` tells it. */
+  async resultsHeld(tenantId: string, agentId: string): Promise<number> {
+    return (await this.#session(tenantId, agentId)).held;
+  }
+
+  /** An agent said hello. Returns the frames for it: readings that it has not answered. */
+  async connected(agent: AgentRef): Promise<ServerFrame[]> {
+    this.#dispatch.connected(agent.agentId);
+    this.#sessions.delete(agent.agentId);
+    const open = await this.#deps.db.inTenant(agent.tenantId, (tx) =>
+      repository.openReadings(tx, agent.agentId),
+    );
+    return open.length === 0 ? [] : [{ type: 'commands', commands: open }];
+  }
+
+  disconnected(agent: AgentRef): void {
+    this.#dispatch.disconnected(agent.agentId);
+    this.#sessions.delete(agent.agentId);
+  }
+
+  /**
+   * Verifies results, makes them durable, says so to the agent, and tells who waits for them.
+   * A duplicate is acknowledged and changes nothing; behind a gap nothing is taken, and the agent sends again.
+   */
+  async receiveResults(agent: AgentRef, frame: ResultsFrame): Promise<void> {
+    const session = await this.#session(agent.tenantId, agent.agentId);
+    const verified = await this.#verifyAll(agent, frame, session.key);
+    if (verified === null) return;
+    const fresh: VerifiedResult[] = [];
+    let next = session.held + 1;
+    for (const one of verified) {
+      if (one.result.seq !== next) continue;
+      fresh.push(one);
+      next += 1;
+    }
+    if (fresh.length > 0) {
+      await this.#sequencer.append(fresh.map((one) => ({ ...one, tenantId: agent.tenantId })));
+      session.held = next - 1;
+    }
+    this.#deps.link.send(agent.agentId, { type: 'resultsHeld', upTo: session.held });
+    const hostRunIds = [
+      ...new Set(fresh.flatMap(({ result }) => (result.hostRunId === null ? [] : [result.hostRunId]))),
+    ];
+    if (hostRunIds.length === 0) return;
+    for (const listener of this.#listeners) listener(agent.tenantId, hostRunIds);
+  }
+
+  /** Waits for what is in the air. */
+  async stop(): Promise<void> {
+    this.#dispatch.stop();
+    await this.#sequencer.drained();
+  }
+
+  #session(tenantId: string, agentId: string): Promise<Session> {
+    const known = this.#sessions.get(agentId);
+    if (known !== undefined) return known;
+    const opened = this.#open(tenantId, agentId).catch((error: unknown) => {
+      this.#sessions.delete(agentId);
+      throw error;
+    });
+    this.#sessions.set(agentId, opened);
+    return opened;
+  }
+
+  async #open(tenantId: string, agentId: string): Promise<Session> {
+    const spki = await this.#deps.resultKeyOf(tenantId, agentId);
+    invariant(spki !== null, 'a connected agent has no result key');
+    const held = await this.#deps.db.inTenant(tenantId, (tx) => repository.lastSeq(tx, agentId));
+    return { key: resultKey(spki), held };
+  }
+
+  async #verifyAll(agent: AgentRef, frame: ResultsFrame, key: KeyObject): Promise<VerifiedResult[] | null> {
+    try {
+      return await Promise.all(frame.envelopes.map((envelope) => verifyResult(envelope, key, agent)));
+    } catch (error) {
+      if (!(error instanceof ResultRefused)) throw error;
+      await this.#raiseAlarm(agent, error.reason);
+      this.#deps.link.disconnect(agent.agentId, 'result_refused', 60_000);
+      return null;
+    }
+  }
+
+  async #raiseAlarm(agent: AgentRef, reason: string): Promise<void> {
+    this.#deps.log.warn({ agentId: agent.agentId, reason }, 'a result of an agent was refused');
+    await this.#deps.db.inTenant(agent.tenantId, (tx) =>
+      this.#deps.audit.record(tx, {
+        action: 'agent.alarm',
+        actorKind: 'agent',
+        actorId: agent.agentId,
+        subjectType: 'agent',
+        subjectId: agent.agentId,
+        outcome: 'refused',
+        digest: null,
+        details: { code: 'result_refused', reason },
+      }),
+    );
+  }
+}
