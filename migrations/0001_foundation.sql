@@ -165,16 +165,18 @@ create index api_keys_tenant on api_keys (tenant_id, id);
 create index api_keys_created_by on api_keys (created_by);
 select atlas_tenant_table('api_keys');
 
--- Sessions that the identity provider has ended (OpenID Connect Back-Channel Logout 1.0). Kept until every token of theirs is dead.
-create table revoked_sessions (
-  sid text primary key,
-  subject text,
-  revoked_at timestamptz not null default now(),
+-- Sessions of the identity provider that we have seen, and those that it has ended (OpenID Connect Back-Channel Logout 1.0).
+-- Kept until every token of theirs is dead.
+create table sessions (
+  sid text primary key check (length(sid) between 1 and 200),
+  subject text not null,
+  seen_at timestamptz not null default now(),
+  revoked_at timestamptz,
   expires_at timestamptz not null
 );
-create index revoked_sessions_expiry on revoked_sessions (expires_at);
-create index revoked_sessions_revoked_at on revoked_sessions (revoked_at);
-select atlas_system_table('revoked_sessions');
+create index sessions_subject on sessions (subject);
+create index sessions_expiry on sessions (expires_at);
+select atlas_system_table('sessions');
 
 -- What must be said to others once the transaction has committed. `xact` lets the relay read in an order that cannot skip a late commit.
 create table outbox (

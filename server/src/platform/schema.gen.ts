@@ -449,13 +449,6 @@ export interface ReleaseTargets {
   tenant_id: Generated<string>;
 }
 
-export interface RevokedSessions {
-  expires_at: Timestamp;
-  revoked_at: Generated<Timestamp>;
-  sid: string;
-  subject: string | null;
-}
-
 export interface RunDecisions {
   at: Timestamp;
   code: string;
@@ -501,6 +494,14 @@ export interface SealedSecrets {
   name: string;
   sealed: Buffer;
   wrapped_key: Buffer;
+}
+
+export interface Sessions {
+  expires_at: Timestamp;
+  revoked_at: Timestamp | null;
+  seen_at: Generated<Timestamp>;
+  sid: string;
+  subject: string;
 }
 
 export interface Sites {
@@ -566,11 +567,11 @@ export interface Database {
   release_signatures: ReleaseSignatures;
   release_targets: ReleaseTargets;
   releases: Releases;
-  revoked_sessions: RevokedSessions;
   run_decisions: RunDecisions;
   run_numbers: RunNumbers;
   runs: Runs;
   sealed_secrets: SealedSecrets;
+  sessions: Sessions;
   sites: Sites;
   tenant_authorities: TenantAuthorities;
   tenants: Tenants;

@@ -37,3 +37,8 @@ export function isAllowed(caller: Caller, permission: Permission, tenantId: stri
   if (tenantId === null) return caller.platformPermissions.has(permission);
   return membershipOf(caller, tenantId)?.permissions.has(permission) ?? false;
 }
+
+/** The caller as audit entries name it. */
+export function actorOf(caller: Caller): { actorKind: 'person' | 'apiKey'; actorId: string } {
+  return { actorKind: caller.kind, actorId: caller.id };
+}

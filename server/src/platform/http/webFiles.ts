@@ -27,7 +27,7 @@ export async function installWebFiles(app: FastifyInstance, options: WebFilesOpt
       cacheControl: false,
       setHeaders: (reply, file) => {
         const immutable = file.includes(`${path.sep}assets${path.sep}`);
-        reply.setHeader('cache-control', immutable ? 'public, max-age=31536000, immutable' : 'no-store');
+        reply.header('cache-control', immutable ? 'public, max-age=31536000, immutable' : 'no-store');
       },
     });
     const index = (_request: FastifyRequest, reply: FastifyReply): FastifyReply =>

@@ -1,0 +1,188 @@
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import envSchema from 'env-schema';
+import { Type, type Static, type TSchema } from 'typebox';
+
+const Port = (description: string) => Type.Integer({ minimum: 1, maximum: 65_535, description });
+const Text = (description: string, fallback?: string) =>
+  Type.String({ description, minLength: 1, ...(fallback === undefined ? {} : { default: fallback }) });
+const Optional = <T extends TSchema>(schema: T) => Type.Optional(schema);
+
+const root = path.resolve(import.meta.dirname, '../..');
+
+/** Everything that the environment may say. `docs/configuration.md` is made from these descriptions. */
+export const Environment = Type.Object({
+  ATLAS_PUBLIC_URL: Text(
+    'Address that people type, scheme and port included; no path. Passkeys are bound to its host name',
+  ),
+  ATLAS_PEOPLE_HOST: Text('Address on which the listener for people listens', '127.0.0.1'),
+  ATLAS_PEOPLE_PORT: Port('Port of the listener for people'),
+  ATLAS_AGENTS_HOST: Text('Address on which the listener for agents (mutual TLS) listens', '127.0.0.1'),
+  ATLAS_AGENTS_PORT: Port('Port of the listener for agents'),
+  ATLAS_AGENTS_NAMES: Text(
+    'Names and addresses in the certificate of the agents’ listeners, separated by commas',
+    'localhost',
+  ),
+  ATLAS_AGENTS_URL: Optional(
+    Text('Address that agents are told at enrolment; from the names and port when absent'),
+  ),
+  ATLAS_ENROL_HOST: Text('Address on which the enrolment listener listens', '127.0.0.1'),
+  ATLAS_ENROL_PORT: Port('Port of the enrolment listener'),
+  ATLAS_ENROL_URL: Optional(
+    Text('Address written into enrolment tokens; from the names and port when absent'),
+  ),
+  ATLAS_DATABASE_URL: Text('PostgreSQL, role atlas_app: requests, under row-level security'),
+  ATLAS_DATABASE_PASSWORD_FILE: Optional(Text('File that holds the password of atlas_app')),
+  ATLAS_SYSTEM_DATABASE_URL: Text('PostgreSQL, role atlas_system: listed platform jobs'),
+  ATLAS_SYSTEM_DATABASE_PASSWORD_FILE: Optional(Text('File that holds the password of atlas_system')),
+  ATLAS_OWNER_DATABASE_URL: Optional(Text('PostgreSQL, role atlas_owner: migrations only')),
+  ATLAS_OWNER_DATABASE_PASSWORD_FILE: Optional(Text('File that holds the password of atlas_owner')),
+  ATLAS_REDIS_URL: Text('Redis: queues, rate limits, one-use tickets. May be emptied at any time'),
+  ATLAS_REDIS_PASSWORD_FILE: Optional(Text('File that holds the password of Redis')),
+  ATLAS_KEYCLOAK_URL: Text(
+    'Where Keycloak answers on the inside, with its path, e.g. http://127.0.0.1:8080/idp',
+  ),
+  ATLAS_KEYCLOAK_ADMIN_CLIENT: Text(
+    'Client of the master realm that provisions the realm',
+    'atlas-provisioner',
+  ),
+  ATLAS_KEYCLOAK_ADMIN_SECRET_FILE: Optional(
+    Text('File that holds the secret of that client; needed to provision'),
+  ),
+  ATLAS_OIDC_ISSUER: Optional(Text('Issuer in tokens; from the public address when absent')),
+  ATLAS_DATA_DIR: Text('Folder for files that the server writes', path.join(root, '.atlas/server')),
+  ATLAS_KEK_FILE: Text('File that holds the key-encryption key, 256 bits'),
+  ATLAS_WEB_DIR: Text('Folder of the built web application', path.join(root, 'web/dist')),
+  ATLAS_ROLE: Text(
+    'What this process does: all, or a comma-separated list of api, agents, worker, scheduler',
+    'all',
+  ),
+  ATLAS_LOG_LEVEL: Type.Unsafe<'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent'>({
+    type: 'string',
+    enum: ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'],
+    default: 'info',
+    description: 'Least severe line that is logged',
+  }),
+  ATLAS_METRICS_PORT: Optional(
+    Port('Port on 127.0.0.1 where Prometheus reads metrics; no metrics when absent'),
+  ),
+});
+
+type Environment = Static<typeof Environment>;
+
+interface Listener {
+  readonly host: string;
+  readonly port: number;
+}
+
+interface DatabaseAccess {
+  readonly connectionString: string;
+  readonly password?: string;
+}
+
+export interface Config {
+  readonly publicUrl: string;
+  readonly people: Listener;
+  readonly agents: Listener & { readonly names: readonly string[]; readonly url: string };
+  readonly enrol: Listener & { readonly url: string };
+  readonly database: DatabaseAccess;
+  readonly systemDatabase: DatabaseAccess;
+  readonly ownerDatabase: DatabaseAccess | null;
+  readonly redis: { readonly url: string; readonly password?: string };
+  readonly keycloak: {
+    readonly url: string;
+    readonly adminClientId: string;
+    readonly adminSecret: string | null;
+  };
+  readonly issuer: string;
+  readonly dataDirectory: string;
+  readonly kekFile: string;
+  readonly webDirectory: string;
+  readonly migrationsDirectory: string;
+  readonly roles: ReadonlySet<ServerRole>;
+  readonly logLevel: Environment['ATLAS_LOG_LEVEL'];
+  readonly metricsPort: number | null;
+  readonly version: string;
+}
+
+const serverRoles = ['api', 'agents', 'worker', 'scheduler'] as const;
+export type ServerRole = (typeof serverRoles)[number];
+
+function readSecret(file: string | undefined): string | undefined {
+  return file === undefined ? undefined : readFileSync(file, 'utf8').trim();
+}
+
+function access(url: string, passwordFile: string | undefined): DatabaseAccess {
+  const password = readSecret(passwordFile);
+  return { connectionString: url, ...(password === undefined ? {} : { password }) };
+}
+
+function readRoles(text: string): Set<ServerRole> {
+  const named = text.split(',').map((role) => role.trim());
+  if (named.includes('all')) return new Set(serverRoles);
+  const unknown = named.filter((role) => !serverRoles.some((known) => known === role));
+  if (unknown.length > 0) throw new Error(`ATLAS_ROLE does not know: ${unknown.join(', ')}`);
+  return new Set(serverRoles.filter((role) => named.includes(role)));
+}
+
+function readPublicUrl(text: string): string {
+  const url = new URL(text);
+  if (url.pathname !== '/' || url.search !== '' || !/^https?:$/.test(url.protocol)) {
+    throw new Error('ATLAS_PUBLIC_URL is an http or https origin without a path');
+  }
+  return url.origin;
+}
+
+function readVersion(): string {
+  const manifest = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8')) as { version: string };
+  return manifest.version;
+}
+
+/** Reads and checks the environment; throws with the name of the variable at fault. */
+export function readConfig(environment: NodeJS.ProcessEnv = process.env): Config {
+  const env = envSchema<Environment>({
+    schema: Environment,
+    data: { ...environment },
+    dotenv: false,
+    env: false,
+  });
+  const publicUrl = readPublicUrl(env.ATLAS_PUBLIC_URL);
+  const names = env.ATLAS_AGENTS_NAMES.split(',').map((name) => name.trim());
+  const redisPassword = readSecret(env.ATLAS_REDIS_PASSWORD_FILE);
+  return {
+    publicUrl,
+    people: { host: env.ATLAS_PEOPLE_HOST, port: env.ATLAS_PEOPLE_PORT },
+    agents: {
+      host: env.ATLAS_AGENTS_HOST,
+      port: env.ATLAS_AGENTS_PORT,
+      names,
+      url: env.ATLAS_AGENTS_URL ?? `wss://${names[0] ?? 'localhost'}:${env.ATLAS_AGENTS_PORT}/link`,
+    },
+    enrol: {
+      host: env.ATLAS_ENROL_HOST,
+      port: env.ATLAS_ENROL_PORT,
+      url: env.ATLAS_ENROL_URL ?? `https://${names[0] ?? 'localhost'}:${env.ATLAS_ENROL_PORT}/enrol`,
+    },
+    database: access(env.ATLAS_DATABASE_URL, env.ATLAS_DATABASE_PASSWORD_FILE),
+    systemDatabase: access(env.ATLAS_SYSTEM_DATABASE_URL, env.ATLAS_SYSTEM_DATABASE_PASSWORD_FILE),
+    ownerDatabase:
+      env.ATLAS_OWNER_DATABASE_URL === undefined
+        ? null
+        : access(env.ATLAS_OWNER_DATABASE_URL, env.ATLAS_OWNER_DATABASE_PASSWORD_FILE),
+    redis: { url: env.ATLAS_REDIS_URL, ...(redisPassword === undefined ? {} : { password: redisPassword }) },
+    keycloak: {
+      url: env.ATLAS_KEYCLOAK_URL,
+      adminClientId: env.ATLAS_KEYCLOAK_ADMIN_CLIENT,
+      adminSecret: readSecret(env.ATLAS_KEYCLOAK_ADMIN_SECRET_FILE) ?? null,
+    },
+    issuer: env.ATLAS_OIDC_ISSUER ?? `${publicUrl}/idp/realms/atlas`,
+    dataDirectory: env.ATLAS_DATA_DIR,
+    kekFile: env.ATLAS_KEK_FILE,
+    webDirectory: env.ATLAS_WEB_DIR,
+    migrationsDirectory: path.join(root, 'migrations'),
+    roles: readRoles(env.ATLAS_ROLE),
+    logLevel: env.ATLAS_LOG_LEVEL,
+    metricsPort: env.ATLAS_METRICS_PORT ?? null,
+    version: readVersion(),
+  };
+}
