@@ -1,5 +1,5 @@
 import { hash, randomBytes, timingSafeEqual } from 'node:crypto';
-import { EnrolToken, enrolTokenPrefix } from '#contract/agent-link.ts';
+import { enrolTokenPrefix, type EnrolToken } from '#contract/agent-link.ts';
 import { isUuid } from '../../platform/ids.ts';
 
 const idBytes = 16;
@@ -56,7 +56,8 @@ export interface CertificateFacts {
   readonly cloneSuspected: boolean;
 }
 
-export type CertificateVerdict = 'accepted' | 'first_use' | 'revoked' | 'clone_suspected' | 'expired' | 'clone';
+export type CertificateVerdict =
+  'accepted' | 'first_use' | 'revoked' | 'clone_suspected' | 'expired' | 'clone';
 
 /**
  * Decides about a certificate that we have issued. Numbers only grow: whoever comes with an older one after a newer one

@@ -1,0 +1,287 @@
+import { sql } from 'kysely';
+import type { AgentSummary } from '#contract/fleet.ts';
+import { toInstant } from '../../platform/clock.ts';
+import type { AnyTx, SystemTx, TenantTx } from '../../platform/db.ts';
+import { found } from '../../platform/errors.ts';
+import type { CertificateFacts } from './agents.policy.ts';
+import type { AgentCertificate } from './authorities.ts';
+
+/** A certificate as it was found by its fingerprint. */
+export interface KnownCertificate {
+  readonly tenantId: string;
+  readonly agentId: string;
+  readonly hostId: string;
+  readonly facts: CertificateFacts;
+}
+
+/** Looks a certificate up by its fingerprint, in any tenant: nothing else says yet whose it is. */
+export async function findCertificate(tx: SystemTx, sha256: Buffer): Promise<KnownCertificate | null> {
+  const row = await tx
+    .selectFrom('agent_certificates as c')
+    .innerJoin('agents as a', (join) =>
+      join.onRef('a.tenant_id', '=', 'c.tenant_id').onRef('a.id', '=', 'c.agent_id'),
+    )
+    .select((eb) => [
+      'c.tenant_id',
+      'c.agent_id',
+      'a.host_id',
+      'c.generation',
+      'c.not_after',
+      'c.first_used_at',
+      'a.generation as agent_generation',
+      'a.revoked_at',
+      'a.clone_suspected_at',
+      eb
+        .exists(
+          eb
+            .selectFrom('agent_certificates as r')
+            .select('r.sha256')
+            .whereRef('r.tenant_id', '=', 'c.tenant_id')
+            .whereRef('r.agent_id', '=', 'c.agent_id')
+            .whereRef('r.generation', '=', 'c.generation')
+            .whereRef('r.sha256', '<>', 'c.sha256')
+            .where('r.first_used_at', 'is not', null),
+        )
+        .as('rival_used'),
+    ])
+    .where('c.sha256', '=', sha256)
+    .executeTakeFirst();
+  if (row === undefined) return null;
+  return {
+    tenantId: row.tenant_id,
+    agentId: row.agent_id,
+    hostId: row.host_id,
+    facts: {
+      generation: row.generation,
+      notAfter: row.not_after,
+      used: row.first_used_at !== null,
+      rivalUsed: Boolean(row.rival_used),
+      agentGeneration: row.agent_generation,
+      revoked: row.revoked_at !== null,
+      cloneSuspected: row.clone_suspected_at !== null,
+    },
+  };
+}
+
+export async function recordFirstUse(
+  tx: TenantTx,
+  use: { readonly sha256: Buffer; readonly agentId: string; readonly generation: number },
+): Promise<void> {
+  await tx
+    .updateTable('agent_certificates')
+    .set({ first_used_at: sql`now()` })
+    .where('sha256', '=', use.sha256)
+    .where('first_used_at', 'is', null)
+    .execute();
+  await tx
+    .updateTable('agents')
+    .set({ generation: use.generation })
+    .where('id', '=', use.agentId)
+    .where('generation', '<', use.generation)
+    .execute();
+}
+
+export async function insertCertificate(
+  tx: TenantTx,
+  agent: { readonly agentId: string; readonly generation: number },
+  certificate: AgentCertificate,
+): Promise<void> {
+  await tx
+    .insertInto('agent_certificates')
+    .values({
+      sha256: certificate.sha256,
+      agent_id: agent.agentId,
+      generation: agent.generation,
+      serial: certificate.serial,
+      not_after: certificate.notAfter,
+    })
+    .execute();
+}
+
+export async function insertAgent(
+  tx: TenantTx,
+  agent: { id: string; hostId: string; resultPublicKey: Buffer; version: string },
+): Promise<void> {
+  await tx
+    .insertInto('agents')
+    .values({
+      id: agent.id,
+      host_id: agent.hostId,
+      result_public_key: agent.resultPublicKey,
+      version: agent.version,
+    })
+    .execute();
+}
+
+export interface Connected {
+  readonly bootId: string;
+  readonly bootedAt: string;
+  readonly version: string;
+  readonly policyEpoch: number;
+  readonly lockSerial: number;
+}
+
+/** Notes a new connection. False when the agent was revoked or suspected since it was recognised. */
+export async function recordConnected(tx: TenantTx, agentId: string, at: Connected): Promise<boolean> {
+  const { numUpdatedRows } = await tx
+    .updateTable('agents')
+    .set({
+      connected_at: sql`now()`,
+      last_seen_at: sql`now()`,
+      boot_id: at.bootId,
+      booted_at: at.bootedAt,
+      version: at.version,
+      policy_epoch: at.policyEpoch,
+      lock_serial: at.lockSerial,
+    })
+    .where('id', '=', agentId)
+    .where('revoked_at', 'is', null)
+    .where('clone_suspected_at', 'is', null)
+    .executeTakeFirst();
+  return numUpdatedRows === 1n;
+}
+
+export async function recordDisconnected(tx: TenantTx, agentId: string): Promise<void> {
+  await tx.updateTable('agents').set({ connected_at: null }).where('id', '=', agentId).execute();
+}
+
+/** What the latest heartbeat of an agent said. */
+export interface Liveness {
+  readonly agentId: string;
+  readonly atMs: number;
+  readonly guardArmedUntil: string | null;
+  readonly witnessedTreeSize: number | null;
+}
+
+/** Writes many heartbeats at once. Returns the agents among them that must not be connected any more. */
+export async function recordLiveness(tx: SystemTx, heard: readonly Liveness[]): Promise<string[]> {
+  const { rows } = await sql<{ id: string; barred: boolean }>`
+    update agents a
+    set last_seen_at = greatest(a.last_seen_at, h.at),
+        guard_armed_until = h.guard_armed_until,
+        witnessed_tree_size = greatest(a.witnessed_tree_size, coalesce(h.tree_size, 0))
+    from unnest(
+      ${heard.map(({ agentId }) => agentId)}::uuid[],
+      ${heard.map(({ atMs }) => toInstant(atMs))}::timestamptz[],
+      ${heard.map(({ guardArmedUntil }) => guardArmedUntil)}::timestamptz[],
+      ${heard.map(({ witnessedTreeSize }) => witnessedTreeSize)}::bigint[]
+    ) as h (id, at, guard_armed_until, tree_size)
+    where a.id = h.id
+    returning a.id, (a.revoked_at is not null or a.clone_suspected_at is not null) as barred
+  `.execute(tx);
+  return rows.filter(({ barred }) => barred).map(({ id }) => id);
+}
+
+/** Revokes an agent that is not yet; its host, or null when it was revoked before or is unknown. */
+export async function revokeAgent(tx: TenantTx, agentId: string, reason: string): Promise<string | null> {
+  const row = await tx
+    .updateTable('agents')
+    .set({ revoked_at: sql`now()`, revoked_reason: reason, connected_at: null })
+    .where('id', '=', agentId)
+    .where('revoked_at', 'is', null)
+    .returning('host_id')
+    .executeTakeFirst();
+  return row?.host_id ?? null;
+}
+
+/** Revokes whatever agent a host had before. */
+export async function revokeOfHost(tx: TenantTx, hostId: string, reason: string): Promise<string[]> {
+  const rows = await tx
+    .updateTable('agents')
+    .set({ revoked_at: sql`now()`, revoked_reason: reason, connected_at: null })
+    .where('host_id', '=', hostId)
+    .where('revoked_at', 'is', null)
+    .returning('id')
+    .execute();
+  return rows.map(({ id }) => id);
+}
+
+/** Marks an agent as copied; false when it was marked before. */
+export async function recordClone(tx: TenantTx, agentId: string, evidence: object): Promise<boolean> {
+  const { numUpdatedRows } = await tx
+    .updateTable('agents')
+    .set({
+      clone_suspected_at: sql`now()`,
+      clone_evidence: JSON.stringify(evidence),
+      connected_at: null,
+    })
+    .where('id', '=', agentId)
+    .where('clone_suspected_at', 'is', null)
+    .executeTakeFirst();
+  return numUpdatedRows === 1n;
+}
+
+const summaryColumns = [
+  'id',
+  'host_id',
+  'hostname',
+  'state',
+  'version',
+  'certificate_serial',
+  'certificate_not_after',
+  'generation',
+  'last_seen_at',
+  'policy_epoch',
+  'witnessed_tree_size',
+  'enrolled_at',
+  'revoked_at',
+] as const;
+
+function overview(tx: AnyTx) {
+  return tx.selectFrom('agent_overview').select(summaryColumns).$narrowType<{
+    id: string;
+    host_id: string;
+    hostname: string;
+    state: AgentSummary['state'];
+    generation: number;
+    policy_epoch: number;
+    witnessed_tree_size: number;
+    enrolled_at: Date;
+  }>();
+}
+
+type OverviewRow = Awaited<ReturnType<ReturnType<typeof overview>['executeTakeFirstOrThrow']>>;
+
+function summary(row: OverviewRow): AgentSummary {
+  const instant = (at: Date | null): string | null => (at === null ? null : toInstant(at));
+  return {
+    id: row.id,
+    hostId: row.host_id,
+    hostname: row.hostname,
+    state: row.state,
+    version: row.version,
+    certificateSerial: row.certificate_serial,
+    certificateNotAfter: instant(row.certificate_not_after),
+    generation: row.generation,
+    lastSeenAt: instant(row.last_seen_at),
+    policyEpoch: row.policy_epoch,
+    witnessedTreeSize: row.witnessed_tree_size,
+    enrolledAt: toInstant(row.enrolled_at),
+    revokedAt: instant(row.revoked_at),
+  };
+}
+
+export async function getAgent(tx: TenantTx, agentId: string): Promise<AgentSummary> {
+  return summary(found(await overview(tx).where('id', '=', agentId).executeTakeFirst()));
+}
+
+/** Newest first; `before` is the last identifier of the page before. */
+export async function listAgents(
+  tx: TenantTx,
+  page: { readonly before: string | null; readonly limit: number },
+): Promise<AgentSummary[]> {
+  const rows = await overview(tx)
+    .$if(page.before !== null, (query) => query.where('id', '<', page.before))
+    .orderBy('id', 'desc')
+    .limit(page.limit)
+    .execute();
+  return rows.map(summary);
+}
+
+export async function countAgents(tx: TenantTx): Promise<number> {
+  const row = await tx
+    .selectFrom('agents')
+    .select(({ fn }) => fn.countAll<number>().as('count'))
+    .executeTakeFirstOrThrow();
+  return Number(row.count);
+}

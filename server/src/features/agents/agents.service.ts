@@ -1,0 +1,273 @@
+import type { AgentFrame, ServerFrame } from '#contract/agent-link.ts';
+import type { AgentSummary } from '#contract/fleet.ts';
+import type { TenantTx } from '../../platform/db.ts';
+import { AppError } from '../../platform/errors.ts';
+import type { AgentsDeps, LinkControl } from './agents.deps.ts';
+import { judgeCertificate } from './agents.policy.ts';
+import * as repository from './agents.repository.ts';
+import { issueAgentCertificate, readSigningRequest } from './authorities.ts';
+import type { AuthorityService } from './authority.service.ts';
+import type { Actor } from './enrolment.service.ts';
+
+/** An agent, as its certificate proves. */
+export interface AgentIdentity {
+  readonly tenantId: string;
+  readonly agentId: string;
+  readonly hostId: string;
+  readonly generation: number;
+}
+
+/** What a client certificate says, and its fingerprint. */
+export interface PresentedCertificate {
+  readonly sha256: Buffer;
+  readonly serial: string;
+  readonly tenantId: string;
+  readonly agentId: string;
+}
+
+type Hello = Extract<AgentFrame, { type: 'hello' }>;
+type Heartbeat = Extract<AgentFrame, { type: 'heartbeat' }>;
+type Renew = Extract<AgentFrame, { type: 'renew' }>;
+
+const livenessEveryMs = 5_000;
+/** A refused agent comes back for ever: one entry an agent in this time is enough. */
+const refusalEntryEveryMs = 600_000;
+const maxRememberedRefusals = 10_000;
+
+/** Knows which agents there are, recognises them, and keeps what is known about their being there. */
+export class AgentsService {
+  readonly #deps: AgentsDeps;
+  readonly #authorities: AuthorityService;
+  readonly #control: () => LinkControl;
+  readonly #heard = new Map<string, repository.Liveness>();
+  readonly #refusedAtMs = new Map<string, number>();
+  #flushing: Promise<void> = Promise.resolve();
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(deps: AgentsDeps, authorities: AuthorityService, control: () => LinkControl) {
+    this.#deps = deps;
+    this.#authorities = authorities;
+    this.#control = control;
+  }
+
+  /** One agent. Throws not_found. */
+  get(tx: TenantTx, agentId: string): Promise<AgentSummary> {
+    return repository.getAgent(tx, agentId);
+  }
+
+  /** Starts writing heartbeats down, all of them together every five seconds. */
+  start(): void {
+    this.#timer = setInterval(() => void this.flushLiveness(), livenessEveryMs);
+    this.#timer.unref();
+  }
+
+  async stop(): Promise<void> {
+    clearInterval(this.#timer);
+    await this.flushLiveness();
+  }
+
+  /** The agent of a certificate, or null: unknown, of another tenant, revoked, expired, or a copy. */
+  async authenticate(certificate: PresentedCertificate): Promise<AgentIdentity | null> {
+    const known = await this.#deps.db.inSystem('agents.recognise', (tx) =>
+      repository.findCertificate(tx, certificate.sha256),
+    );
+    if (known?.tenantId !== certificate.tenantId || known.agentId !== certificate.agentId) {
+      // The tenant's authority vouches for a certificate that we have not made: its key may be in other hands.
+      await this.#refuse(certificate, 'certificate_unknown');
+      return null;
+    }
+    const { tenantId, agentId, hostId, facts } = known;
+    const verdict = judgeCertificate(facts, this.#deps.clock.now());
+    const identity = { tenantId, agentId, hostId, generation: facts.generation };
+    if (verdict === 'accepted') return identity;
+    if (verdict === 'first_use') {
+      const { sha256 } = certificate;
+      const { generation } = facts;
+      await this.#deps.db.inTenant(tenantId, (tx) =>
+        repository.recordFirstUse(tx, { sha256, agentId, generation }),
+      );
+      return identity;
+    }
+    if (verdict === 'clone') {
+      const evidence = { serial: certificate.serial, generation: facts.generation };
+      await this.recordClone(identity, { ...evidence, newestGeneration: facts.agentGeneration });
+    } else {
+      await this.#refuse(certificate, `certificate_${verdict}`);
+    }
+    return null;
+  }
+
+  /** Notes a connection; null when the agent must not stay. */
+  async connected(identity: AgentIdentity, hello: Hello): Promise<'welcome' | 'barred'> {
+    const { agentId, hostId, tenantId } = identity;
+    const { bootId, bootedAt, agentVersion: version, policyEpoch, lockSerial } = hello;
+    const welcome = await this.#deps.db.inTenant(tenantId, async (tx) => {
+      const at = { bootId, bootedAt, version, policyEpoch, lockSerial };
+      const isWelcome = await repository.recordConnected(tx, agentId, at);
+      if (isWelcome) await this.#changed(tx, { agentId, hostId, state: 'connected' });
+      return isWelcome;
+    });
+    return welcome ? 'welcome' : 'barred';
+  }
+
+  /** Notes the end of a connection that no other one has replaced. */
+  async disconnected(identity: AgentIdentity): Promise<void> {
+    const { agentId, hostId, tenantId } = identity;
+    await this.#deps.db.inTenant(tenantId, async (tx) => {
+      await repository.recordDisconnected(tx, agentId);
+      await this.#changed(tx, { agentId, hostId, state: 'silent' });
+    });
+  }
+
+  /** Remembers a heartbeat until the next flush. `witnessedTreeSize`: size of a checkpoint whose cosignature was verified. */
+  heard(identity: AgentIdentity, heartbeat: Heartbeat, witnessedTreeSize: number | null): void {
+    const { agentId } = identity;
+    const { guardArmedUntil } = heartbeat;
+    const atMs = this.#deps.clock.now();
+    this.#heard.set(agentId, { agentId, atMs, guardArmedUntil, witnessedTreeSize });
+  }
+
+  /** Writes the remembered heartbeats and cuts off agents that were barred meanwhile, whoever barred them. */
+  flushLiveness(): Promise<void> {
+    this.#flushing = this.#flushing.then(async () => {
+      const heard = [...this.#heard.values()];
+      if (heard.length === 0) return;
+      this.#heard.clear();
+      try {
+        const barred = await this.#deps.db.inSystem('agents.recordLiveness', (tx) =>
+          repository.recordLiveness(tx, heard),
+        );
+        for (const agentId of barred) this.#control().disconnect(agentId, 'revoked');
+      } catch (error) {
+        this.#deps.log.warn({ err: error }, 'heartbeats could not be written; the next ones will be');
+      }
+    });
+    return this.#flushing;
+  }
+
+  /** Issues the next certificate of an agent. Errors: invalid_request, transition_refused. */
+  async renew(identity: AgentIdentity, request: Renew): Promise<ServerFrame> {
+    const { tenantId, agentId, hostId } = identity;
+    const generation = identity.generation + 1;
+    if (request.generation !== generation) {
+      throw new AppError('transition_refused', {
+        detail: `the next certificate has the number ${generation}`,
+      });
+    }
+    const publicKey = await readSigningRequest(request.csrPem);
+    const certificate = await issueAgentCertificate(
+      await this.#authorities.issuing(tenantId),
+      { tenantId, agentId, generation, publicKey },
+      this.#deps.clock.now(),
+    );
+    await this.#deps.db.inTenant(tenantId, async (tx) => {
+      await repository.insertCertificate(tx, { agentId, generation }, certificate);
+      await this.#deps.audit.record(tx, {
+        action: 'agent.certificate_renewed',
+        actorKind: 'agent',
+        actorId: agentId,
+        subjectType: 'host',
+        subjectId: hostId,
+        outcome: 'ok',
+        digest: certificate.sha256.toString('hex'),
+        details: { generation, serial: certificate.serial },
+      });
+    });
+    return { type: 'certificate', chainPem: certificate.chainPem };
+  }
+
+  /** Marks an agent as copied and ends its connections; a person has to enrol the host again. */
+  async recordClone(identity: AgentIdentity, evidence: Record<string, unknown>): Promise<void> {
+    const { tenantId, agentId, hostId } = identity;
+    await this.#deps.db.inTenant(tenantId, async (tx) => {
+      if (!(await repository.recordClone(tx, agentId, evidence))) return;
+      await this.#deps.audit.record(tx, {
+        action: 'agent.clone_detected',
+        actorKind: 'system',
+        actorId: null,
+        subjectType: 'agent',
+        subjectId: agentId,
+        outcome: 'refused',
+        digest: null,
+        details: { hostId, ...evidence },
+      });
+      await this.#changed(tx, { agentId, hostId, state: 'clone_suspected' });
+    });
+    this.#control().disconnect(agentId, 'clone_suspected');
+  }
+
+  /** An alarm that the agent raises, for people and for the log. */
+  async recordAlarm(
+    identity: AgentIdentity,
+    alarm: { code: string; detail: string; at: string },
+  ): Promise<void> {
+    const { tenantId, agentId, hostId } = identity;
+    await this.#deps.db.inTenant(tenantId, (tx) =>
+      this.#deps.audit.record(tx, {
+        action: 'agent.alarm',
+        actorKind: 'agent',
+        actorId: agentId,
+        subjectType: 'host',
+        subjectId: hostId,
+        outcome: 'failed',
+        digest: null,
+        details: { code: alarm.code, detail: alarm.detail, at: alarm.at },
+      }),
+    );
+  }
+
+  /** Refuses an agent from now on. Errors: not_found, transition_refused when it is already revoked. */
+  async revoke(
+    tenantId: string,
+    actor: Actor,
+    target: { agentId: string; reason: string },
+  ): Promise<AgentSummary> {
+    const { agentId, reason } = target;
+    const summary = await this.#deps.db.inTenant(tenantId, async (tx) => {
+      await repository.getAgent(tx, agentId);
+      const hostId = await repository.revokeAgent(tx, agentId, reason);
+      if (hostId === null)
+        throw new AppError('transition_refused', { detail: 'the agent is already revoked' });
+      await this.#deps.audit.record(tx, {
+        action: 'agent.revoked',
+        actorKind: actor.kind,
+        actorId: actor.id,
+        subjectType: 'agent',
+        subjectId: agentId,
+        outcome: 'ok',
+        digest: null,
+        details: { hostId, reason },
+      });
+      await this.#changed(tx, { agentId, hostId, state: 'revoked' });
+      return repository.getAgent(tx, agentId);
+    });
+    this.#control().disconnect(agentId, 'revoked');
+    return summary;
+  }
+
+  async #changed(tx: TenantTx, change: { agentId: string; hostId: string; state: string }): Promise<void> {
+    const { agentId, hostId, state } = change;
+    await this.#deps.emit(tx, { type: 'agent.changed', subjectId: agentId, data: { hostId, state } });
+    await this.#deps.emit(tx, { type: 'host.changed', subjectId: hostId, data: { agentState: state } });
+  }
+
+  async #refuse(certificate: PresentedCertificate, code: string): Promise<void> {
+    const nowMs = this.#deps.clock.now();
+    const key = `${certificate.agentId} ${code}`;
+    if (nowMs - (this.#refusedAtMs.get(key) ?? -Infinity) < refusalEntryEveryMs) return;
+    if (this.#refusedAtMs.size >= maxRememberedRefusals) this.#refusedAtMs.clear();
+    this.#refusedAtMs.set(key, nowMs);
+    await this.#deps.db.inTenant(certificate.tenantId, (tx) =>
+      this.#deps.audit.record(tx, {
+        action: 'agent.refused',
+        actorKind: 'anonymous',
+        actorId: null,
+        subjectType: 'agent',
+        subjectId: certificate.agentId,
+        outcome: 'refused',
+        digest: certificate.sha256.toString('hex'),
+        details: { code, serial: certificate.serial },
+      }),
+    );
+  }
+}
