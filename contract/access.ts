@@ -118,7 +118,7 @@ export const Member = Strict({
 });
 
 export const MemberCreate = Strict({
-  username: Type.String({ pattern: '^[a-z0-9][a-z0-9._-]{1,62}$' }),
+  username: Type.String({ pattern: '^[a-z0-9][a-z0-9._-]{2,62}$' }),
   name: Line(200),
   email: Type.String({ maxLength: 254, pattern: '^[^@\\s]{1,64}@[^@\\s]{1,189}$' }),
   roles: Type.Array(OneOf(roles.filter((role) => role !== 'platform_admin')), {
