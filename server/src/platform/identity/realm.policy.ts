@@ -21,7 +21,9 @@ export const levelMaxAgeS = { 2: sessionMaxS, 3: 0 } as const;
  * Settings of the realm, whole and explicit, so that a drift is mended at every start.
  * Every optional way in is off: registration, password reset, remember-me.
  */
-export function realmSettings(publicUrl: string): RealmRepresentation {
+export function realmSettings(
+  publicUrl: string,
+): RealmRepresentation & { readonly webAuthnPolicyRpEntityName: string } {
   const host = new URL(publicUrl).hostname;
   const webAuthn = { rpId: host, uv: 'required', attestation: 'direct' };
   return {
