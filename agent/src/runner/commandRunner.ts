@@ -48,10 +48,12 @@ interface Work {
  */
 export class CommandRunner {
   readonly #deps: RunnerDeps;
-  #lane: Promise<void> = Promise.resolve();
+  #lane: Promise<void>;
 
-  constructor(deps: RunnerDeps) {
+  /** Released steps wait until `ready`: what a former life left open is judged first. */
+  constructor(deps: RunnerDeps, ready: Promise<void>) {
     this.#deps = deps;
+    this.#lane = ready;
   }
 
   /** Takes a delivery. Resolves when the command has ended; never rejects. */

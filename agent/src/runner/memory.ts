@@ -8,6 +8,8 @@ interface MemoryContent {
   lockedRunIds: string[];
   /** Newest last; kept so that an older checkpoint can be told from a forked one. */
   checkpoints: SeenCheckpoint[];
+  /** Last checkpoint that was proved to continue the one before: what this agent tells the server it has seen. */
+  witnessed: SeenCheckpoint | null;
   /** Latest instant proved by a signature (ms). */
   provedTimeMs: number;
 }
@@ -22,6 +24,7 @@ export class AgentMemory {
     tenantLocked: false,
     lockedRunIds: [],
     checkpoints: [],
+    witnessed: null,
     provedTimeMs: 0,
   };
   #writing: Promise<void> = Promise.resolve();
@@ -49,6 +52,10 @@ export class AgentMemory {
     return this.#content.checkpoints;
   }
 
+  get witnessed(): SeenCheckpoint | null {
+    return this.#content.witnessed;
+  }
+
   get provedTimeMs(): number {
     return this.#content.provedTimeMs;
   }
@@ -73,6 +80,13 @@ export class AgentMemory {
     if (checkpoints.some((one) => one.size === size)) return;
     const sorted = [...checkpoints, { size, root }].sort((a, b) => a.size - b.size);
     this.#content.checkpoints = sorted.slice(-maxCheckpoints);
+    await this.#save();
+  }
+
+  /** Remembers a checkpoint that continues the last witnessed one. */
+  async recordWitnessed(checkpoint: SeenCheckpoint): Promise<void> {
+    this.#content.witnessed = { size: checkpoint.size, root: checkpoint.root };
+    await this.recordCheckpoint(checkpoint);
     await this.#save();
   }
 

@@ -1,0 +1,416 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { AgentFrame, Command, ServerFrame } from '#contract/agent-link.ts';
+import type { HealthArgs } from '#contract/verbs.ts';
+import { noteReplaced, readRestartSignals } from '../../providers/linux/restartSignals.ts';
+import { findProvider } from '../../providers/linux/findProvider.ts';
+import { loadIdentity } from '../enrol/identity.ts';
+import type { Identity } from '../enrol/identity.ts';
+import { collectInventory } from '../facts/inventory.ts';
+import { showSubvolume } from '../guard/btrfs.ts';
+import { cleanSnapshots } from '../guard/cleanup.ts';
+import { Guardian } from '../guard/guardian.ts';
+import { surveyGuard } from '../guard/guardTier.ts';
+import { HostRunStore } from '../guard/hostRunStore.ts';
+import { tellRollback } from '../guard/rollbackStory.ts';
+import { readBootedAt, readBootId, requestReboot } from '../host/boot.ts';
+import { runHealthChecks } from '../host/health.ts';
+import type { PackageProvider } from '../host/packages.port.ts';
+import { Journal } from '../journal/journal.ts';
+import { AgentLink } from '../link/agentLink.ts';
+import { Renewal } from '../link/renewal.ts';
+import { log } from '../log.ts';
+import { locateState, prepareState } from '../state/stateDirectory.ts';
+import type { StateDirectory } from '../state/stateDirectory.ts';
+import type { AgentView } from '../verify/agentView.ts';
+import { verifyRelease } from '../verify/command.verify.ts';
+import { isRefusal } from '../verify/refusal.ts';
+import { createVerbTable } from '../verbs/verbTable.ts';
+import { agentVersion } from '../version.ts';
+import { CommandRunner } from './commandRunner.ts';
+import { AgentMemory } from './memory.ts';
+import { ResultOutbox } from './outbox.ts';
+import { ReleaseStore } from './releaseStore.ts';
+import { readStoredTarget, resumeOpenCommands } from './resumption.ts';
+import { LockWatch, PinnedPolicy } from './serverFrames.ts';
+import { Supervisor } from './supervisor.ts';
+import type { VerbTable } from './verb.ts';
+import { Witness } from './witness.ts';
+
+const superviseEveryMs = 1000;
+const choresEveryMs = 3_600_000;
+const inventoryEveryMs = 6 * 3_600_000;
+const lockPatienceMs = 10_000;
+const dayMs = 86_400_000;
+
+interface AgentParts {
+  readonly state: StateDirectory;
+  readonly journal: Journal;
+  readonly memory: AgentMemory;
+  readonly bootId: string;
+  readonly bootedAt: string;
+  readonly provider: PackageProvider | null;
+}
+
+/** The agent at work: wires the journal, the link, the verbs and the guard together and decides nothing itself. */
+export class Agent {
+  readonly #parts: AgentParts;
+  readonly #startedAtMs = Date.now();
+  readonly #guardian: Guardian;
+  readonly #runs: HostRunStore;
+  readonly #releases: ReleaseStore;
+  readonly #policy: PinnedPolicy;
+  readonly #lock: LockWatch;
+  readonly #witness: Witness;
+  readonly #outbox: ResultOutbox;
+  readonly #renewal: Renewal;
+  readonly #supervisor: Supervisor;
+  readonly #verbs: VerbTable;
+  readonly #runner: CommandRunner;
+  readonly #link: AgentLink;
+  readonly #timers: NodeJS.Timeout[] = [];
+  #identity: Identity;
+  #inventorySentAtMs = 0;
+  #markReady: () => void = () => undefined;
+
+  private constructor(identity: Identity, parts: AgentParts) {
+    const { state, memory } = parts;
+    this.#identity = identity;
+    this.#parts = parts;
+    this.#guardian = new Guardian(state.root);
+    this.#runs = new HostRunStore(state.runs);
+    this.#releases = new ReleaseStore(state.releases);
+    this.#policy = new PinnedPolicy(state.identity, identity);
+    this.#lock = new LockWatch(memory);
+    this.#witness = new Witness(memory, {
+      agentId: identity.record.agentId,
+      privateKey: identity.resultKey.privateKey,
+    });
+    this.#renewal = new Renewal(state.identity);
+    this.#link = this.#createLink();
+    this.#outbox = new ResultOutbox(identity.resultKey, (frame) => this.#link.send(frame));
+    this.#supervisor = new Supervisor({
+      guardian: this.#guardian,
+      runs: this.#runs,
+      isLinkUp: () => this.#link.isUp,
+      lastHeardMs: () => this.#link.lastHeardMs,
+      onFault: (detail) => this.#alarm('rollback_failed', detail),
+    });
+    this.#verbs = this.#createVerbs();
+    this.#runner = this.#createRunner();
+  }
+
+  /** Opens the state and builds the agent. Throws when the host is not enrolled or the journal was tampered with. */
+  static async open(stateRoot: string): Promise<Agent> {
+    const state = locateState(stateRoot);
+    await prepareState(state);
+    const identity = await loadIdentity(state.identity);
+    if (identity === null) throw new Error('this host is not enrolled');
+    const journal = await Journal.open(state.journal, Date.now());
+    if (journal.tornBytes > 0) log('journal.torn', { bytes: journal.tornBytes });
+    return new Agent(identity, {
+      state,
+      journal,
+      memory: await AgentMemory.load(state.memory),
+      bootId: await readBootId(),
+      bootedAt: await readBootedAt(),
+      provider: await findProvider(),
+    });
+  }
+
+  /** Starts the work; it ends with `stop`. */
+  async start(): Promise<void> {
+    this.#link.start();
+    this.#every(superviseEveryMs, () => this.#supervisor.tick(Date.now()));
+    this.#every(choresEveryMs, () => this.#doChores());
+    await this.#settlePast();
+    this.#markReady();
+    await this.#doChores();
+  }
+
+  async stop(): Promise<void> {
+    for (const timer of this.#timers) clearInterval(timer);
+    this.#link.stop();
+    await this.#parts.journal.close();
+  }
+
+  #every(ms: number, work: () => Promise<void>): void {
+    const run = () => void work().catch((error: unknown) => this.#alarm('internal', String(error)));
+    this.#timers.push(setInterval(run, ms));
+  }
+
+  #alarm(code: string, detail: string): void {
+    log('alarm', { code, detail });
+    this.#link.send({
+      type: 'alarm',
+      code,
+      detail: detail.slice(0, 1000) || code,
+      at: new Date().toISOString(),
+    });
+  }
+
+  #createLink(): AgentLink {
+    return new AgentLink({
+      credentials: () => ({ ...this.#identity, url: this.#identity.record.agentsUrl }),
+      hello: () => this.#hello(),
+      heartbeat: () => ({
+        type: 'heartbeat',
+        at: new Date().toISOString(),
+        bootId: this.#parts.bootId,
+        cosignature: this.#witness.take(),
+        guardArmedUntil: this.#supervisor.armedUntil,
+      }),
+      onFrame: (frame) =>
+        void this.#take(frame).catch((error: unknown) =>
+          this.#alarm('internal', `${frame.type}: ${String(error)}`),
+        ),
+      onClosed: (why) => log('link.closed', { why }),
+      onBadFrame: (detail) => log('link.bad_frame', { detail }),
+    });
+  }
+
+  #hello(): AgentFrame {
+    const { journal, memory, bootId, bootedAt } = this.#parts;
+    return {
+      type: 'hello',
+      agentVersion,
+      bootId,
+      bootedAt,
+      generation: this.#identity.record.generation,
+      policyEpoch: this.#policy.document.epoch,
+      lockSerial: memory.lockSerial,
+      treeSize: memory.witnessed?.size ?? 0,
+      lastResultSeq: journal.index.lastSeq,
+      openCommands: journal.index
+        .open()
+        .slice(0, 1000)
+        .map((entry) => entry.command.commandId),
+    };
+  }
+
+  #createVerbs(): VerbTable {
+    const { state, bootId, provider, journal } = this.#parts;
+    return createVerbTable({
+      state,
+      bootId,
+      provider,
+      guardian: this.#guardian,
+      runs: this.#runs,
+      surveyGuard: () => surveyGuard(state.root),
+      readRestartSignals,
+      noteReplaced,
+      sendInventory: (inventory) => this.#link.send({ type: 'inventory', inventory }),
+      restartHost: async (why) => {
+        await journal.append({ t: 'restart', at: new Date().toISOString(), why });
+        return requestReboot();
+      },
+    });
+  }
+
+  #createRunner(): CommandRunner {
+    const { journal, memory, bootId } = this.#parts;
+    const ready = new Promise<void>((resolve) => {
+      this.#markReady = resolve;
+    });
+    const deps = {
+      self: this.#identity.record,
+      bootId,
+      journal,
+      verbs: this.#verbs,
+      view: () => this.#view(),
+      getBundle: (releaseId: string) => this.#releases.get(releaseId),
+      lockSeen: () => this.#lock.firstSeen(lockPatienceMs),
+      onVerified: async (proof: { checkpoint: { size: number; root: string }; approvedAtMs: number }) => {
+        await memory.recordCheckpoint(proof.checkpoint);
+        await memory.recordTime(proof.approvedAtMs);
+      },
+      onResult: (result: Parameters<ResultOutbox['seal']>[0]) => this.#outbox.deliver([result]),
+      onEnded: () => this.#supervisor.tick(Date.now()),
+      onProgress: (...progress: Parameters<Agent['sendProgress']>) => this.sendProgress(...progress),
+      onAlarm: (code: string, detail: string) => this.#alarm(code, detail),
+    };
+    return new CommandRunner(deps, ready);
+  }
+
+  #view(): AgentView {
+    const { journal, memory } = this.#parts;
+    const { index } = journal;
+    const nowMs = Date.now();
+    return {
+      self: this.#identity.record,
+      policy: this.#policy.document,
+      nowMs,
+      timeFloorMs: Math.max(memory.provedTimeMs, index.lastEndedAtMs),
+      // The command under judgement has just been received; anything further along was judged before.
+      isKnownCommand: (commandId) => (index.commands.get(commandId)?.state ?? 'received') !== 'received',
+      highestFence: (hostRunId) => index.fences.get(hostRunId) ?? 0,
+      history: (releaseId, hostRunId) => index.history(releaseId, hostRunId),
+      restartsLast24h: index.restarts.filter((at) => Date.parse(at) > nowMs - dayMs).length,
+      lock: { seenAtMs: this.#lock.seenAtMs, ...memory.lock },
+      checkpoints: memory.checkpoints,
+    };
+  }
+
+  /** Tells people where a command is. */
+  sendProgress(command: Command, phase: string, percent: number | null, lines: readonly string[] = []): void {
+    const at = new Date().toISOString();
+    const texts = lines
+      .slice(-200)
+      .map((text) => ({ at, text: text.replace(/[^\P{C}\n\t]/gu, ' ').slice(0, 2000) }));
+    const { commandId, hostRunId } = command;
+    this.#link.send({
+      type: 'progress',
+      commandId,
+      hostRunId,
+      phase: phase.slice(0, 80),
+      percent,
+      lines: texts,
+    });
+  }
+
+  async #take(frame: ServerFrame): Promise<void> {
+    const { journal } = this.#parts;
+    const onAlarm = (code: string, detail: string) => this.#alarm(code, detail);
+    switch (frame.type) {
+      case 'welcome':
+        return this.#welcome(frame);
+      case 'release':
+        return this.#takeRelease(frame);
+      case 'commands':
+        await Promise.all(frame.commands.map((command) => this.#runner.accept(command)));
+        return;
+      case 'resultsHeld':
+        if (frame.upTo > journal.index.heldUpTo) await journal.append({ t: 'acked', upTo: frame.upTo });
+        return;
+      case 'policy':
+        return this.#policy.accept(frame.envelopes, onAlarm);
+      case 'lock':
+        return this.#lock.accept(frame, this.#policy.document, onAlarm);
+      case 'checkpoint': {
+        const fault = await this.#witness.accept(frame, this.#policy.document);
+        if (fault !== null) this.#alarm('log_refused', fault);
+        return;
+      }
+      case 'certificate':
+        return this.#takeCertificate(frame.chainPem);
+      case 'refused':
+        log('link.refused', { code: frame.code, detail: frame.detail });
+    }
+  }
+
+  async #welcome(frame: Extract<ServerFrame, { type: 'welcome' }>): Promise<void> {
+    const { index } = this.#parts.journal;
+    const skewMs = Math.abs(Date.parse(frame.serverTime) - Date.now());
+    if (skewMs > 300_000)
+      this.#alarm('clock_skew', `server and host differ by ${Math.round(skewMs / 1000)} s`);
+    if (frame.resultsHeld > index.lastSeq) {
+      this.#alarm(
+        'journal_went_back',
+        `the server holds result ${frame.resultsHeld}, my journal ends at ${index.lastSeq}`,
+      );
+      const { head } = this.#parts.journal;
+      await this.#parts.journal.append({
+        t: 'base',
+        previousHead: head,
+        lastSeq: frame.resultsHeld,
+        heldUpTo: frame.resultsHeld,
+      });
+    } else if (frame.resultsHeld > index.heldUpTo) {
+      await this.#parts.journal.append({ t: 'acked', upTo: frame.resultsHeld });
+    }
+    this.#outbox.deliver(index.unheld.values());
+    if (Date.now() - this.#inventorySentAtMs > inventoryEveryMs) await this.#sendInventory();
+  }
+
+  async #takeRelease(frame: Extract<ServerFrame, { type: 'release' }>): Promise<void> {
+    // Synchronous up to the hold: commands in the next frame find the bundle.
+    this.#releases.hold(frame.releaseId, frame.bundle);
+    const verdict = verifyRelease(frame.bundle, this.#view());
+    if (!isRefusal(verdict) && verdict.release.id === frame.releaseId)
+      await this.#releases.put(frame.releaseId, frame.bundle);
+  }
+
+  async #takeCertificate(chainPem: string): Promise<void> {
+    const renewed = await this.#renewal.accept(chainPem, this.#identity);
+    if (typeof renewed === 'string') {
+      this.#alarm('certificate_refused', renewed);
+      return;
+    }
+    this.#identity = renewed;
+    log('certificate.renewed', { generation: renewed.record.generation });
+    this.#link.reconnect();
+  }
+
+  async #sendInventory(): Promise<void> {
+    this.#inventorySentAtMs = Date.now();
+    const { provider, state } = this.#parts;
+    const inventory = await collectInventory({
+      provider,
+      surveyGuard: () => surveyGuard(state.root),
+      readRestartSignals,
+      signal: AbortSignal.timeout(600_000),
+    });
+    this.#link.send({ type: 'inventory', inventory });
+  }
+
+  /** What a former life left open: first the rollback that went through a restart, then every open command. */
+  async #settlePast(): Promise<void> {
+    const { journal } = this.#parts;
+    const story = await tellRollback({
+      guardian: this.#guardian,
+      runs: this.#runs,
+      bootId: this.#parts.bootId,
+      agentStartedAtMs: this.#startedAtMs,
+      readRootId: async () => (await showSubvolume('/')).id,
+      healthOf: (releaseId) => this.#readRollbackHealth(releaseId),
+      runChecks: (args) =>
+        runHealthChecks(args, {
+          provider: this.#parts.provider,
+          approved: [],
+          signal: AbortSignal.timeout(1_200_000),
+        }),
+    });
+    if (story !== null) {
+      const { command, outcome } = story;
+      const at = new Date().toISOString();
+      if (!journal.index.commands.has(command.commandId)) {
+        await journal.append({ t: 'received', at, command });
+        await journal.append({
+          t: 'started',
+          commandId: command.commandId,
+          at,
+          intent: { bootId: this.#parts.bootId },
+        });
+      }
+      await journal.append({ t: 'restart', at, why: 'rollback' });
+      if (journal.index.commands.get(command.commandId)?.state !== 'done')
+        await this.#runner.finish(command, outcome);
+      await this.#guardian.close();
+      log('rollback.told', {
+        by: outcome.facts.rollbackBy,
+        outcome: outcome.outcome,
+        phasesMs: outcome.facts.phasesMs,
+      });
+    }
+    await resumeOpenCommands({
+      journal,
+      runner: this.#runner,
+      verbs: this.#verbs,
+      getBundle: (releaseId) => this.#releases.get(releaseId),
+      isClaimed: () => false,
+    });
+  }
+
+  async #readRollbackHealth(releaseId: string): Promise<HealthArgs | null> {
+    const target = readStoredTarget(await this.#releases.get(releaseId));
+    const order = target?.orders.find((one) => one.verb === 'guard.rollback');
+    return order === undefined ? null : (order.args as HealthArgs);
+  }
+
+  async #doChores(): Promise<void> {
+    await this.#releases.prune(Date.now());
+    for (const fault of await cleanSnapshots(this.#runs, Date.now())) log('snapshot.kept', { fault });
+    for (let tries = 0; tries < 30 && !this.#link.isUp; tries += 1) await delay(1000);
+    const frame = await this.#renewal.request(this.#identity, Date.now());
+    if (frame !== null) this.#link.send(frame);
+  }
+}
