@@ -17,13 +17,16 @@ const accessTokenS = 300;
 /** A second factor counts as recent for as long as a session may live; level 3 is always asked afresh. */
 export const levelMaxAgeS = { 2: sessionMaxS, 3: 0 } as const;
 
+/** The library's type does not know the passkey settings yet. */
+interface RealmSettings extends RealmRepresentation {
+  [setting: `webAuthnPolicy${string}`]: unknown;
+}
+
 /**
  * Settings of the realm, whole and explicit, so that a drift is mended at every start.
  * Every optional way in is off: registration, password reset, remember-me.
  */
-export function realmSettings(
-  publicUrl: string,
-): RealmRepresentation & { readonly webAuthnPolicyRpEntityName: string } {
+export function realmSettings(publicUrl: string): RealmSettings {
   const host = new URL(publicUrl).hostname;
   const webAuthn = { rpId: host, uv: 'required', attestation: 'direct' };
   return {
