@@ -1,5 +1,6 @@
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { stripVTControlCharacters } from 'node:util';
 
 /** Replaces a file whole: a reader sees the old content or the new one, never a half. */
 export function writeWhole(file: string, content: string | Uint8Array, mode = 0o644): void {
@@ -27,5 +28,6 @@ export function readJson<T>(file: string): T | undefined {
 /** The last lines of a log, for people; empty when there is none. */
 export function readTail(file: string, lineCount: number): string {
   if (!existsSync(file)) return '';
-  return readFileSync(file, 'utf8').trimEnd().split('\n').slice(-lineCount).join('\n');
+  const tail = readFileSync(file, 'utf8').trimEnd().split('\n').slice(-lineCount).join('\n');
+  return stripVTControlCharacters(tail);
 }

@@ -20,7 +20,8 @@ export type PostgresOptions = {
 
 /** PostgreSQL 18 from the npm package, data under the state directory, loopback only, SCRAM passwords. */
 export function createPostgresService(options: PostgresOptions): Service {
-  const dataDir = path.join(options.stateDir, 'postgres');
+  // The data's own folder belongs to the system user whole, so that it can be opened to that user alone.
+  const homeDir = path.join(options.stateDir, 'postgres');
   const native = findPostgresFolder();
   const user = ensurePostgresUser();
   const superuser = {
@@ -31,10 +32,10 @@ export function createPostgresService(options: PostgresOptions): Service {
     kind: 'service',
     name: 'postgres',
     after: [],
-    prepare: (work) => createCluster({ ...options, dataDir, native, user }, work),
+    prepare: (work) => createCluster({ ...options, homeDir, native, user }, work),
     command: () => {
-      const settings = ['-D', dataDir, '-p', String(options.port), ...settingsOf(options)];
-      return asUser(user, { native, dataDir }, [path.join(native, 'bin', 'postgres'), ...settings]);
+      const settings = ['-D', path.join(homeDir, 'data'), '-p', String(options.port), ...settingsOf(options)];
+      return asUser(user, { native, homeDir }, [path.join(native, 'bin', 'postgres'), ...settings]);
     },
     isReady: () => answers(superuser),
     readyTimeoutMs: 60_000,
@@ -57,33 +58,34 @@ function settingsOf(options: PostgresOptions): string[] {
   return Object.entries(flags).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
 }
 
-type Cluster = PostgresOptions & { dataDir: string; native: string; user: SystemUser | undefined };
+type Cluster = PostgresOptions & { homeDir: string; native: string; user: SystemUser | undefined };
 
 async function createCluster(cluster: Cluster, work: Work): Promise<void> {
-  if (existsSync(path.join(cluster.dataDir, 'PG_VERSION'))) return;
+  const { homeDir } = cluster;
+  const dataDir = path.join(homeDir, 'data');
+  if (existsSync(path.join(dataDir, 'PG_VERSION'))) return;
   work.report(['création de la base de données', 'creating the database']);
   // Made beside and renamed: an interrupted creation never looks like a database.
-  const fresh = `${cluster.dataDir}.new`;
-  const passwordFile = path.join(fresh, '..', 'postgres.password');
+  const fresh = `${dataDir}.new`;
+  const passwordFile = path.join(homeDir, 'password');
   rmSync(fresh, { recursive: true, force: true });
-  mkdirSync(fresh, { mode: 0o700 });
+  mkdirSync(fresh, { recursive: true, mode: 0o700 });
   writeWhole(passwordFile, cluster.secrets.read('postgres-superuser'), 0o600);
   if (cluster.user !== undefined) {
-    for (const file of [fresh, passwordFile]) chownSync(file, cluster.user.uid, cluster.user.gid);
+    for (const file of [homeDir, fresh, passwordFile]) chownSync(file, cluster.user.uid, cluster.user.gid);
   }
   const initdb = [path.join(cluster.native, 'bin', 'initdb'), '-D', fresh, '-U', 'postgres'];
   const flags = ['--auth=scram-sha-256', `--pwfile=${passwordFile}`, '--encoding=UTF8', '--no-instructions'];
   const locale = ['--locale=C', '--locale-provider=builtin', '--builtin-locale=C.UTF-8'];
   const sync = cluster.durable ? [] : ['--no-sync'];
-  const folders = { native: cluster.native, dataDir: path.dirname(fresh) };
-  const command = asUser(cluster.user, folders, [...initdb, ...flags, ...locale, ...sync]);
+  const command = asUser(cluster.user, cluster, [...initdb, ...flags, ...locale, ...sync]);
   const log = { stateDir: cluster.stateDir, logName: 'postgres', signal: work.signal };
   try {
     await runCommand(command.file, command.args, { ...log, ...command });
   } finally {
     rmSync(passwordFile, { force: true });
   }
-  renameSync(fresh, cluster.dataDir);
+  renameSync(fresh, dataDir);
 }
 
 /**
@@ -92,12 +94,12 @@ async function createCluster(cluster: Cluster, work: Work): Promise<void> {
  */
 function asUser(
   user: SystemUser | undefined,
-  folders: { native: string; dataDir: string },
+  folders: { native: string; homeDir: string },
   line: string[],
 ): Command {
   const [file = '', ...args] = line;
   if (user === undefined) return { file, args };
-  const paths = [folders.native, folders.dataDir];
+  const paths = [folders.native, folders.homeDir];
   if (paths.every((one) => canReach(user, one))) return { file, args, uid: user.uid, gid: user.gid };
   const door =
     ['/mnt', '/srv', '/opt'].find((one) => paths.every((other) => !other.startsWith(`${one}/`))) ?? '/media';
@@ -107,9 +109,9 @@ function asUser(
     `exec setpriv --reuid=${user.uid} --regid=${user.gid} --init-groups -- "$@"`,
   ].join(' && ');
   const inside = (argument: string): string =>
-    argument.replace(folders.native, `${door}/native`).replace(folders.dataDir, `${door}/data`);
+    argument.replace(folders.native, `${door}/native`).replace(folders.homeDir, `${door}/data`);
   const script = ['--mount', '--propagation', 'private', '--', 'sh', '-c', opened, 'sh'];
-  return { file: 'unshare', args: [...script, folders.native, folders.dataDir, ...line.map(inside)] };
+  return { file: 'unshare', args: [...script, folders.native, folders.homeDir, ...line.map(inside)] };
 }
 
 type Superuser = { port: number; password: () => string };

@@ -114,5 +114,11 @@ const suitePrerequisites: Record<string, Prerequisite[]> = {
     program('systemd-nspawn', ['systemd-container'], ['démarre les machines', 'boots the machines']),
     program('nft', ['nftables'], ['réseau des machines', 'network of the machines']),
     program('ip', ['iproute2'], ['réseau des machines', 'network of the machines']),
+    {
+      name: 'debian-archive-keyring',
+      packages: ['debian-archive-keyring'],
+      purpose: ['vérifie l’origine de la base Debian', 'verifies where the Debian base comes from'],
+      isPresent: () => existsSync('/usr/share/keyrings/debian-archive-keyring.gpg'),
+    },
   ],
 };

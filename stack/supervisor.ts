@@ -108,7 +108,8 @@ export class Supervisor {
       `${name} n’a pas démarré : ${reason?.[0] ?? message}`,
       `${name} did not start: ${reason?.[1] ?? message}`,
     ] as const;
-    this.#set(name, { state: 'failed', text });
+    // What another unit's failure cut short has not failed itself.
+    this.#set(name, this.#abort.signal.aborted ? { state: 'stopped' } : { state: 'failed', text });
     const known = error instanceof StackError ? error.detail : '';
     return new StackError(text, {
       detail: known || readTail(logFileOf(this.#options.stateDir, name), 20),

@@ -112,9 +112,17 @@ function readSecret(file: string | undefined): string | undefined {
   return file === undefined ? undefined : readFileSync(file, 'utf8').trim();
 }
 
-function access(url: string, passwordFile: string | undefined): DatabaseAccess {
+/** The address with the password in it: pg and ioredis let an address without one win over a password beside it. */
+function withPassword(url: string, passwordFile: string | undefined): string {
   const password = readSecret(passwordFile);
-  return { connectionString: url, ...(password === undefined ? {} : { password }) };
+  if (password === undefined) return url;
+  const whole = new URL(url);
+  whole.password = password;
+  return whole.href;
+}
+
+function access(url: string, passwordFile: string | undefined): DatabaseAccess {
+  return { connectionString: withPassword(url, passwordFile) };
 }
 
 function readRoles(text: string): Set<ServerRole> {
@@ -148,7 +156,6 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env): Config
   });
   const publicUrl = readPublicUrl(env.ATLAS_PUBLIC_URL);
   const names = env.ATLAS_AGENTS_NAMES.split(',').map((name) => name.trim());
-  const redisPassword = readSecret(env.ATLAS_REDIS_PASSWORD_FILE);
   return {
     publicUrl,
     people: { host: env.ATLAS_PEOPLE_HOST, port: env.ATLAS_PEOPLE_PORT },
@@ -169,7 +176,7 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env): Config
       env.ATLAS_OWNER_DATABASE_URL === undefined
         ? null
         : access(env.ATLAS_OWNER_DATABASE_URL, env.ATLAS_OWNER_DATABASE_PASSWORD_FILE),
-    redis: { url: env.ATLAS_REDIS_URL, ...(redisPassword === undefined ? {} : { password: redisPassword }) },
+    redis: { url: withPassword(env.ATLAS_REDIS_URL, env.ATLAS_REDIS_PASSWORD_FILE) },
     keycloak: {
       url: env.ATLAS_KEYCLOAK_URL,
       adminClientId: env.ATLAS_KEYCLOAK_ADMIN_CLIENT,
