@@ -3,6 +3,7 @@ import { registerCheck } from './commands/check.ts';
 import { registerDev } from './commands/dev.ts';
 import { registerDoctor } from './commands/doctor.ts';
 import { registerDown } from './commands/down.ts';
+import { registerLab } from './commands/lab.ts';
 import { registerLogs } from './commands/logs.ts';
 import { registerReset } from './commands/reset.ts';
 import { registerStatus } from './commands/status.ts';
@@ -21,6 +22,7 @@ const registrations = [
   registerCheck,
   registerTest,
   registerDev,
+  registerLab,
 ];
 
 export function registerCommands(program: Command, context: CliContext): void {

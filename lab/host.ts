@@ -13,7 +13,7 @@ import {
   waitForBoot,
 } from './host-process.ts';
 import { LabError } from './lab.errors.ts';
-import type { LabStep } from './lab.messages.ts';
+import type { LabStep } from './lab-story.ts';
 import type { LabPaths } from './lab-paths.ts';
 import { getHostPaths, writeRecord } from './lab-record.ts';
 import type { HostRecord, NetworkCondition } from './lab-record.ts';

@@ -10,7 +10,7 @@ import { createHost } from './host.ts';
 import type { HostContext, LabHost } from './host.ts';
 import { findSupervisor } from './host-process.ts';
 import { LabError } from './lab.errors.ts';
-import type { LabStep } from './lab.messages.ts';
+import type { LabStep } from './lab-story.ts';
 import { withLabLock } from './lab-lock.ts';
 import { buildLabPackage, buildLabRepository } from './lab-packages.ts';
 import { getLabPaths } from './lab-paths.ts';
@@ -68,7 +68,7 @@ function hostFiles(record: HostRecord, lab: LabRecord): Record<string, string> {
   const gateway = `${lab.subnetPrefix}.1`;
   return {
     'etc/hostname': `${record.name}\n`,
-    'etc/hosts': `127.0.0.1 localhost\n127.0.1.1 ${record.name}\n::1 localhost\n${gateway} atlas.internal\n`,
+    'etc/hosts': `127.0.0.1 localhost\n127.0.1.1 ${record.name}\n::1 localhost\n${gateway} ${agentsName}\n`,
     'etc/machine-id': `${randomUUID().replaceAll('-', '')}\n`,
     'etc/resolv.conf': readNameServers()
       .map((server) => `nameserver ${server}\n`)

@@ -1,7 +1,7 @@
 import { rmSync } from 'node:fs';
 import { runCommand } from './command.ts';
 import { removeHost } from './host.ts';
-import type { LabStep } from './lab.messages.ts';
+import type { LabStep } from './lab-story.ts';
 import { withLabLock } from './lab-lock.ts';
 import { getLabPaths } from './lab-paths.ts';
 import type { LabPaths } from './lab-paths.ts';
