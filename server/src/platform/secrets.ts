@@ -8,6 +8,8 @@ export interface SecretStore {
   readonly get: (name: string) => Promise<Buffer | null>;
   /** The secret of that name; `make` is called when there is none, and whoever stores first wins for everybody. */
   readonly getOrCreate: (name: string, make: () => Buffer | Promise<Buffer>) => Promise<Buffer>;
+  /** Keeps the secret under that name, in place of an older one. */
+  readonly set: (name: string, secret: Buffer) => Promise<void>;
 }
 
 const algorithm = 'aes-256-gcm';
@@ -63,15 +65,19 @@ export function createSecretStore(db: Db, keyEncryptionKey: Buffer): SecretStore
     return row === undefined ? null : open(name, row);
   };
 
+  const sealRow = (name: string, clear: Buffer): { name: string; wrapped_key: Buffer; sealed: Buffer } => {
+    const dataKey = randomBytes(32);
+    return {
+      name,
+      wrapped_key: seal(keyEncryptionKey, dataKey, `key:${name}`),
+      sealed: seal(dataKey, clear, `secret:${name}`),
+    };
+  };
+
   const getOrCreate = async (name: string, make: () => Buffer | Promise<Buffer>): Promise<Buffer> => {
     const present = await get(name);
     if (present !== null) return present;
-    const dataKey = randomBytes(32);
-    const row = {
-      name,
-      wrapped_key: seal(keyEncryptionKey, dataKey, `key:${name}`),
-      sealed: seal(dataKey, await make(), `secret:${name}`),
-    };
+    const row = sealRow(name, await make());
     await db.inSystem('secrets.store', (tx) =>
       tx
         .insertInto('sealed_secrets')
@@ -84,5 +90,16 @@ export function createSecretStore(db: Db, keyEncryptionKey: Buffer): SecretStore
     return stored;
   };
 
-  return { get, getOrCreate };
+  const set = async (name: string, secret: Buffer): Promise<void> => {
+    const { wrapped_key, sealed } = sealRow(name, secret);
+    await db.inSystem('secrets.replace', (tx) =>
+      tx
+        .insertInto('sealed_secrets')
+        .values({ name, wrapped_key, sealed })
+        .onConflict((conflict) => conflict.column('name').doUpdateSet({ wrapped_key, sealed }))
+        .execute(),
+    );
+  };
+
+  return { get, getOrCreate, set };
 }

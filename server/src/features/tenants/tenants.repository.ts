@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import type { Site, Tenant } from '#contract/tenants.ts';
 import { toInstant } from '../../platform/clock.ts';
-import type { TenantTx } from '../../platform/db.ts';
+import type { SystemTx, TenantTx } from '../../platform/db.ts';
 
 const tenantColumns = ['id', 'name', 'slug', 'colour', 'created_at', 'version'] as const;
 const siteColumns = ['id', 'name', 'time_zone', 'created_at', 'version'] as const;
@@ -146,4 +146,10 @@ export async function addFirstAdministrator(tx: TenantTx, personId: string): Pro
     .insertInto('memberships')
     .values({ person_id: personId, roles: ['tenant_admin'] })
     .execute();
+}
+
+/** The tenant's id, or null; across tenants, for the program's owner. */
+export async function findBySlug(tx: SystemTx, slug: string): Promise<string | null> {
+  const row = await tx.selectFrom('tenants').select('id').where('slug', '=', slug).executeTakeFirst();
+  return row?.id ?? null;
 }

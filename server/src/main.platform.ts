@@ -1,0 +1,102 @@
+import path from 'node:path';
+import type { Config } from './config.ts';
+import { createAuditWriter, type AuditWriter } from './platform/audit/auditWriter.ts';
+import type { LogKey } from './platform/audit/checkpoint.ts';
+import { createHeadMemory, type HeadMemory } from './platform/audit/headMemory.ts';
+import { openLogKey } from './platform/audit/logKey.ts';
+import { createSealer, type Sealer } from './platform/audit/sealer.ts';
+import { systemClock, type Clock } from './platform/clock.ts';
+import { createDb, type Db } from './platform/db.ts';
+import { createMetrics, type Metrics } from './platform/http/metrics.ts';
+import { newId, type NewId } from './platform/ids.ts';
+import { createLogger, type Logger } from './platform/log.ts';
+import { createOutbox, type Outbox } from './platform/outbox.ts';
+import { createQueues, type Queues } from './platform/queue.ts';
+import { createRedis, type Redis } from './platform/redis.ts';
+import { createSecretStore, readKeyEncryptionKey, type SecretStore } from './platform/secrets.ts';
+
+/** What every feature may ask for; nothing in it knows a business word. */
+export interface Platform {
+  readonly config: Config;
+  readonly log: Logger;
+  readonly clock: Clock;
+  readonly newId: NewId;
+  readonly db: Db;
+  readonly secrets: SecretStore;
+  readonly redis: Redis;
+  /** A connection that only listens to wake-ups. */
+  readonly listener: Redis;
+  readonly queues: Queues;
+  readonly outbox: Outbox;
+  readonly metrics: Metrics;
+  readonly audit: AuditWriter;
+  readonly sealer: Sealer;
+  readonly heads: HeadMemory;
+  readonly logKey: LogKey;
+  readonly close: () => Promise<void>;
+}
+
+/** The part that commands of one shot need: database, secrets, audit. */
+export type Core = Pick<
+  Platform,
+  'config' | 'log' | 'clock' | 'newId' | 'db' | 'secrets' | 'audit' | 'sealer' | 'heads' | 'logKey' | 'close'
+>;
+
+export async function createCore(config: Config, role: string): Promise<Core> {
+  const log = createLogger({ level: config.logLevel, role });
+  const clock = systemClock;
+  const db = createDb({ app: config.database, system: config.systemDatabase, log, clock });
+  const secrets = createSecretStore(db, await readKeyEncryptionKey(config.kekFile));
+  const logKey = await openLogKey(secrets);
+  const heads = createHeadMemory(path.join(config.dataDirectory, 'audit-heads'), (error) =>
+    log.error({ err: error }, 'the last checkpoints could not be kept outside the database'),
+  );
+  const sealer = createSealer({
+    db,
+    clock,
+    log,
+    key: logKey,
+    memory: heads,
+    session: config.systemDatabase,
+    onHalted: (tenantId, why) =>
+      log.fatal({ tenantId, why }, 'an audit log does not fit its checkpoints: it is halted'),
+  });
+  const audit = createAuditWriter({ db, clock, newId, onCommitted: sealer.wake });
+  const close = async (): Promise<void> => {
+    await sealer.stop();
+    await heads.flush();
+    await db.close();
+  };
+  return { config, log, clock, newId, db, secrets, audit, sealer, heads, logKey, close };
+}
+
+export async function createPlatform(config: Config, role: string): Promise<Platform> {
+  const core = await createCore(config, role);
+  const { db, log, clock } = core;
+  const redis = createRedis(config.redis, 'request', log);
+  const listener = createRedis(config.redis, 'worker', log);
+  const queues = createQueues(config.redis, log);
+  const outbox = createOutbox({ db, log, clock, session: config.systemDatabase });
+  const metrics = createMetrics();
+  metrics.gauge('atlas_database_connections_busy', 'Connections of requests in use', () => db.load().busy);
+  metrics.gauge(
+    'atlas_database_callers_waiting',
+    'Requests that wait for a connection',
+    () => db.load().waiting,
+  );
+  return {
+    ...core,
+    redis,
+    listener,
+    queues,
+    outbox,
+    metrics,
+    close: async () => {
+      await outbox.stop();
+      await queues.close();
+      redis.disconnect();
+      listener.disconnect();
+      await core.close();
+    },
+  };
+}
