@@ -1,0 +1,59 @@
+import type { Component } from 'svelte';
+import type { Permission } from '#contract/access.ts';
+import { matchPath } from './routing.ts';
+
+export type Section = 'today' | 'fleet' | 'plans' | 'releases' | 'runs' | 'audit' | 'settings';
+
+/** A page takes the parameters of its path as properties. */
+type PageModule = { default: Component<never> };
+
+interface PageRoute {
+  readonly path: string;
+  readonly section: Section | null;
+  /** What one must be allowed to see it; null for pages of everybody. */
+  readonly permission: Permission | null;
+  readonly load: () => Promise<PageModule>;
+}
+
+const page = (
+  path: string,
+  options: { section: Section | null; permission: Permission | null; load: () => Promise<unknown> },
+): PageRoute => ({ path, ...options, load: options.load as () => Promise<PageModule> });
+
+/** Every page, its own chunk each. The first that fits wins. */
+export const pageRoutes: readonly PageRoute[] = [
+  page('/t/:tenantId/hosts', {
+    section: 'fleet',
+    permission: 'fleet.read',
+    load: () => import('./features/fleet/FleetPage.svelte'),
+  }),
+  page('/t/:tenantId/runs', {
+    section: 'runs',
+    permission: 'runs.read',
+    load: () => import('./features/runs/RunsPage.svelte'),
+  }),
+  page('/t/:tenantId/runs/:runId', {
+    section: 'runs',
+    permission: 'runs.read',
+    load: () => import('./features/runs/RunPage.svelte'),
+  }),
+  page('/accessibilite', {
+    section: null,
+    permission: null,
+    load: () => import('./features/access/AccessibilityPage.svelte'),
+  }),
+];
+
+export interface FoundPage {
+  readonly route: PageRoute;
+  readonly params: Record<string, string>;
+}
+
+/** The page of an address, or null when there is none. */
+export function findPage(pathname: string): FoundPage | null {
+  for (const route of pageRoutes) {
+    const params = matchPath(route.path, pathname);
+    if (params !== null) return { route, params };
+  }
+  return null;
+}
