@@ -43,7 +43,7 @@ export interface HostRun {
   readonly again: { readonly step: OrderStep; readonly atMs: number } | null;
   /** How often each step was ordered. */
   readonly attempts: Readonly<Partial<Record<OrderStep, number>>>;
-  /** Keys `step:attempt` whose result has been taken into account. */
+  /** Keys `step:attempt:outcome` of results that have been taken into account. */
   readonly answered: readonly string[];
   readonly outcomes: HostRunOutcomes;
   readonly stop: StopCause | null;
@@ -82,6 +82,8 @@ export interface SelfRollback {
 
 export type HostRunEvent =
   | { readonly type: 'start' }
+  /** Another run holds the host. */
+  | { readonly type: 'occupied' }
   | { readonly type: 'delivered'; readonly step: OrderStep; readonly attempt: number }
   | { readonly type: 'progress'; readonly step: OrderStep; readonly attempt: number }
   | { readonly type: 'heard' }
@@ -116,10 +118,6 @@ const beforeChange: readonly HostRunState[] = ['planned', 'preflight', 'guarding
 /** True while nothing on the host has been changed by this run, whatever happens to the open order. */
 export function isBeforeChange(run: HostRun): boolean {
   return beforeChange.includes(run.lostIn ?? run.state);
-}
-
-export function answerKey(order: { readonly step: OrderStep; readonly attempt: number }): string {
-  return `${order.step}:${order.attempt}`;
 }
 
 /** A host run that waits for its wave. */

@@ -107,7 +107,10 @@ describe('a host whose health check is red', () => {
     expect(host.run.state).toBe('rolling_back');
     host.wait(20_000);
     host.answer('rollback', {
-      facts: { rollbackBy: 'order', phasesMs: { restore: 900, restart: 6000, checks: 2000 } },
+      facts: {
+        rollbackBy: 'order',
+        phasesMs: { detected: 0, decided: 100, switched: 900, rebooted: 6000, green: 20000 },
+      },
     });
     expect(host.run.state).toBe('rolled_back');
     expect(host.run.rollbackSeconds).toBe(21);
@@ -187,7 +190,7 @@ describe('silence', () => {
       by: 'guardian',
       succeeded: true,
       fence: 1,
-      phasesMs: { restore: 2000, restart: 9000 },
+      phasesMs: { detected: 0, switched: 2000, green: 11000 },
     });
     expect(host.run.state).toBe('rolled_back');
     expect(host.run.rollbackSeconds).toBe(11);

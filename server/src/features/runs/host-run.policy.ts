@@ -56,7 +56,6 @@ function expireOrder(draft: Draft, step: OrderStep): void {
   if (step === 'preflight' || step === 'guard' || step === 'download') {
     note(draft, 'clock_expired', values);
     if (step === 'guard') setOutcomes(draft, { guard: 'failed' });
-    patch(draft, { open: null });
     failUnchanged(draft);
   } else if (step === 'rollback') {
     note(draft, 'clock_expired', values);
@@ -74,7 +73,10 @@ function expireOrder(draft: Draft, step: OrderStep): void {
 /** A state between two orders stayed: the process died there, or a retry ran out of time. */
 function expirePassing(draft: Draft): void {
   const { run } = draft;
-  if (run.again !== null) {
+  if (run.again?.step === 'install') {
+    note(draft, 'clock_expired', { step: 'install', state: run.state });
+    failUnchanged(draft);
+  } else if (run.again !== null) {
     expireOrder(draft, run.again.step);
   } else if (run.state === 'planned') {
     note(draft, 'window_over');
@@ -116,8 +118,9 @@ function applyClock(draft: Draft): void {
     draft.effects.push({ type: 'redeliver', step: run.open.step, attempt: run.open.attempt });
   } else if (dueBy(clocks.againAt, nowMs) && run.again !== null) {
     const { step } = run.again;
-    if (step === 'preflight' || step === 'guard' || step === 'download') proceed(draft, step);
-    else order(draft, step);
+    if (step === 'verify' || step === 'commit' || step === 'restart' || step === 'rollback')
+      order(draft, step);
+    else proceed(draft, step);
   }
 }
 
@@ -159,6 +162,11 @@ function apply(draft: Draft, event: HostRunEvent): void {
       if (draft.run.state !== 'planned') return;
       patch(draft, { startedAtMs: draft.nowMs, lastHeardAtMs: draft.nowMs });
       proceed(draft, 'preflight');
+      return;
+    case 'occupied':
+      if (draft.run.state !== 'planned') return;
+      note(draft, 'preflight_failed', { reason: 'in_other_run' });
+      move(draft, 'superseded');
       return;
     case 'delivered':
       markOpen(draft, event);

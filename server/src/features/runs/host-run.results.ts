@@ -1,5 +1,5 @@
 import type { ResultCode } from '#contract/results.ts';
-import { answerKey, isTerminal, type SelfRollback, type StepResult } from './host-run.model.ts';
+import { isTerminal, type SelfRollback, type StepResult } from './host-run.model.ts';
 import {
   concludeRolledBack,
   decideRollback,
@@ -34,7 +34,7 @@ const beforeInstallCodes: readonly ResultCode[] = [
   'no_space',
   'network',
   'unsupported',
-  'args_invalid',
+  'restart_required_first',
 ];
 
 /** Values of a decision that speaks of a result. */
@@ -44,12 +44,17 @@ function said(result: StepResult): Record<string, string> {
 
 /** True when the same step will be tried again after a pause. */
 function triesAgain(draft: Draft, result: StepResult): boolean {
-  const stopped = result.code === 'locked' && draft.run.outcomes.patch !== 'not_started';
+  const begun = draft.run.outcomes.patch !== 'not_started' && result.step !== 'install';
+  const stopped = begun && result.code === 'locked';
   if (!stopped && !transientCodes.includes(result.code)) return false;
   if (result.outcome === 'succeeded' || result.outcome === 'indeterminate') return false;
   const delayMs = againDelaysMs[result.attempt - 1];
   // A stop after the change began lasts as long as people want: the total clock is the limit, not a count.
   if (delayMs === undefined && !stopped) return false;
+  if (result.step === 'install') {
+    if ((result.facts.installed?.length ?? 0) > 0) return false;
+    setOutcomes(draft, { patch: 'not_installed' });
+  }
   orderAgain(draft, result.step, delayMs ?? 30 * second);
   return true;
 }
@@ -161,8 +166,8 @@ function afterCommit(draft: Draft, result: StepResult): void {
 
 /** Seconds from the sight of the failure to the host being well again, as the slower of both observers says. */
 function rollbackSeconds(draft: Draft, phasesMs: Readonly<Record<string, number>>): number {
-  const { total, ...phases } = phasesMs;
-  const measuredMs = total ?? Object.values(phases).reduce((sum, ms) => sum + ms, 0);
+  // Phases count from the sight of the failure, so the last of them is the whole.
+  const measuredMs = Math.max(0, ...Object.values(phasesMs));
   const { detectedAtMs } = draft.run;
   const observedMs = detectedAtMs === null ? 0 : draft.nowMs - detectedAtMs;
   return Math.max(measuredMs, observedMs) / second;
@@ -211,7 +216,7 @@ function recordLateTruth(draft: Draft, result: StepResult): void {
 
 /** Takes one signed result into account; the same one a second time changes nothing. */
 export function applyResult(draft: Draft, result: StepResult): void {
-  const key = answerKey(result);
+  const key = `${result.step}:${result.attempt}:${result.outcome}`;
   if (result.fence !== draft.run.fence || draft.run.answered.includes(key)) return;
   const { open, again } = draft.run;
   patch(draft, { answered: [...draft.run.answered, key] });

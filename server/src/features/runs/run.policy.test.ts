@@ -20,6 +20,7 @@ function facts(members: WaveMember[], change: Partial<RunFacts> = {}): RunFacts 
     pauseS: 60,
     failureThresholdPercent: 50,
     acceptedWave: 0,
+    locked: false,
     members,
     ...change,
   };
@@ -64,6 +65,16 @@ describe('a run', () => {
     });
     const accepted = { ...broken, acceptedWave: 1 };
     expect(decideRun(accepted, t0 + 60_000).at(-1)).toMatchObject({ type: 'startWave', wave: 2 });
+  });
+
+  it('pauses under an emergency stop and does not start', () => {
+    const stopped = facts(twoWaves('committed', 'planned'), { locked: true });
+    expect(decideRun(stopped, t0 + 60_000).at(-1)).toEqual({
+      type: 'transition',
+      from: 'running',
+      to: 'paused',
+    });
+    expect(decideRun({ ...stopped, state: 'scheduled' }, t0 + 60_000)).toEqual([]);
   });
 
   it('misses what has not started when the window is over', () => {

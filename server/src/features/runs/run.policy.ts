@@ -12,6 +12,8 @@ export interface RunFacts {
   readonly reserveMs: number;
   readonly pauseS: number;
   readonly failureThresholdPercent: number;
+  /** The tenant or this run is under an emergency stop. */
+  readonly locked: boolean;
   /** People said "go on" after the threshold stopped the run behind this wave; 0 when never. */
   readonly acceptedWave: number;
   readonly members: readonly WaveMember[];
@@ -23,11 +25,9 @@ export type RunEffect =
   | { readonly type: 'miss'; readonly hostRunIds: readonly string[] }
   | { readonly type: 'decide'; readonly code: Decision['code']; readonly values: Decision['values'] };
 
-const good: readonly HostRunState[] = ['committed', 'superseded'];
-
 /** True for an end that a wave may count as well done. */
 export function endedWell(state: HostRunState): boolean {
-  return good.includes(state);
+  return state === 'committed';
 }
 
 /** True while the run is not at an end. */
@@ -78,6 +78,12 @@ function thresholdBroken(facts: RunFacts): { wave: number; percent: number } | n
 
 function advanceRunning(facts: RunFacts, nowMs: number): RunEffect[] {
   const planned = facts.members.filter(({ state }) => state === 'planned');
+  if (facts.locked) {
+    return [
+      { type: 'decide', code: 'stopped_by_lock', values: {} },
+      { type: 'transition', from: 'running', to: 'paused' },
+    ];
+  }
   if (planned.length === 0) return [];
   const broken = thresholdBroken(facts);
   if (broken !== null) {
@@ -90,9 +96,12 @@ function advanceRunning(facts: RunFacts, nowMs: number): RunEffect[] {
   if (next === null || next.startsAtMs > nowMs) return [];
   const waiting = next.members.filter(({ state }) => state === 'planned').map(({ id }) => id);
   if (waiting.length === 0) return [];
+  const start: RunEffect = { type: 'startWave', wave: next.wave, hostRunIds: waiting };
+  // A rest of a wave, after a crash or a retry, is no new wave.
+  if (waiting.length < next.members.length) return [start];
   return [
     { type: 'decide', code: 'wave_started', values: { wave: next.wave, hosts: waiting.length } },
-    { type: 'startWave', wave: next.wave, hostRunIds: waiting },
+    start,
   ];
 }
 
@@ -110,7 +119,7 @@ export function decideRun(facts: RunFacts, nowMs: number): readonly RunEffect[] 
     ];
   }
   if (facts.state === 'scheduled') {
-    if (!facts.sealed || nowMs < facts.notBeforeMs) return [];
+    if (!facts.sealed || facts.locked || nowMs < facts.notBeforeMs) return [];
     return [
       { type: 'transition', from: 'scheduled', to: 'running' },
       ...advanceRunning({ ...facts, state: 'running' }, nowMs),

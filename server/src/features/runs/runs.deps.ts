@@ -1,0 +1,38 @@
+import type { LiveEvent } from '#contract/tenants.ts';
+import type { AuditWriter } from '../../platform/audit/auditWriter.ts';
+import type { Clock } from '../../platform/clock.ts';
+import type { Db, TenantTx } from '../../platform/db.ts';
+import type { NewId } from '../../platform/ids.ts';
+import type { Logger } from '../../platform/log.ts';
+import type { Outbox } from '../../platform/outbox.ts';
+import type { CommandsService } from '../commands/commands.module.ts';
+
+/** What the runs feature needs of the others; main.ts hands it over. */
+export interface RunsDeps {
+  readonly db: Db;
+  readonly audit: AuditWriter;
+  readonly clock: Clock;
+  readonly newId: NewId;
+  readonly log: Logger;
+  readonly outbox: Pick<Outbox, 'publish'>;
+  readonly commands: CommandsService;
+  readonly emit: (tx: TenantTx, event: Pick<LiveEvent, 'type' | 'subjectId' | 'data'>) => Promise<void>;
+  readonly fleet: {
+    /** Claims the host for a run, or gives it back with null. False when another run holds it. */
+    readonly setActiveRun: (tx: TenantTx, hostId: string, runId: string | null) => Promise<boolean>;
+  };
+  readonly trust: {
+    /** The emergency stop as it is now. */
+    readonly lockOf: (
+      tx: TenantTx,
+    ) => Promise<{ readonly tenant: boolean; readonly runIds: readonly string[] }>;
+  };
+  /** Resolves once the entry is in a signed checkpoint; rejects with audit_unavailable when it is not in time. */
+  readonly seal: (tenantId: string, entryId: string) => Promise<unknown>;
+  readonly isConnected: (agentId: string) => boolean;
+  /** Silence after which an agent counts as lost, ms; 45 s when absent. */
+  readonly silenceMs?: number;
+}
+
+/** Topic of the outbox and name of the queue: look at this run again. */
+export const advanceTopic = 'runs.advance';

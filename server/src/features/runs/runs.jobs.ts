@@ -1,0 +1,90 @@
+import type { OutboxSubscriber } from '../../platform/outbox.ts';
+import type { Queues } from '../../platform/queue.ts';
+import { advanceTopic, type RunsDeps } from './runs.deps.ts';
+import { listDue, listForgotten } from './runs.sweep.ts';
+import type { Engines } from './runs.service.ts';
+
+const tickMs = 1_000;
+/** How often results are looked for that nobody took into account: the process died between the two. */
+const forgottenEveryMs = 10_000;
+
+type AdvanceJob = Readonly<{ tenantId: string; runId: string }>;
+
+/** What makes runs move when nobody asks: reminders of the outbox, and a sweep that needs no Redis. */
+export class RunsJobs {
+  readonly #deps: RunsDeps;
+  readonly #engines: Engines;
+  readonly #stopping = new AbortController();
+  #lastForgottenMs = 0;
+  #loop: Promise<void> | undefined;
+
+  constructor(deps: RunsDeps, engines: Engines) {
+    this.#deps = deps;
+    this.#engines = engines;
+  }
+
+  /** Turns messages of the outbox into jobs that any worker takes. */
+  subscriber(queues: Queues): OutboxSubscriber {
+    const queue = queues.define<AdvanceJob>(advanceTopic);
+    return {
+      name: advanceTopic,
+      hears: (topic) => topic === advanceTopic,
+      deliver: async (messages) => {
+        for (const { id, tenantId, payload } of messages) {
+          const runId = String(payload.runId);
+          await queue.enqueue({ tenantId, runId }, { jobId: `${runId}-${id}` });
+        }
+      },
+    };
+  }
+
+  work(queues: Queues): void {
+    queues.work<AdvanceJob>(advanceTopic, 4, ({ tenantId, runId }) =>
+      this.#engines.runs.advance(tenantId, runId),
+    );
+  }
+
+  /** Starts the sweep. It is enough by itself: Redis may be empty or away. */
+  start(): void {
+    this.#loop ??= this.#run();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#loop;
+    await this.#engines.runs.idle();
+    await this.#engines.hosts.idle();
+    await this.#engines.log.flush();
+  }
+
+  /** One turn of the sweep. */
+  async tick(): Promise<void> {
+    const { db, clock } = this.#deps;
+    await this.#engines.log.flush();
+    const nowMs = clock.now();
+    const due = await db.inSystem('runs.sweep', (tx) => listDue(tx, nowMs));
+    const forgotten = await this.#forgotten(nowMs);
+    await Promise.all([
+      ...due.runs.map(({ tenantId, id }) => this.#engines.runs.advance(tenantId, id)),
+      ...[...due.hostRuns, ...forgotten].map(({ tenantId, id }) => this.#engines.hosts.advance(tenantId, id)),
+    ]);
+  }
+
+  async #forgotten(nowMs: number) {
+    if (nowMs - this.#lastForgottenMs < forgottenEveryMs) return [];
+    this.#lastForgottenMs = nowMs;
+    return this.#deps.db.inSystem('runs.forgotten', listForgotten);
+  }
+
+  async #run(): Promise<void> {
+    const { clock, log } = this.#deps;
+    while (!this.#stopping.signal.aborted) {
+      try {
+        await this.tick();
+      } catch (error) {
+        log.warn({ err: error }, 'the sweep of runs met an error and goes on');
+      }
+      await clock.sleep(tickMs, this.#stopping.signal);
+    }
+  }
+}

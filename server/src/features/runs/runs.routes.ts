@@ -1,0 +1,78 @@
+import type { Routes } from '#contract/routes.ts';
+import type { Caller } from '../../platform/http/caller.ts';
+import type { RouteHandlers } from '../../platform/http/handlers.ts';
+import { idPage } from '../../platform/http/idCursor.ts';
+import type { RunsDeps } from './runs.deps.ts';
+import * as readModel from './runs.read-model.ts';
+import { getHostRun } from './runs.repository.ts';
+import type { RunActor, RunsService } from './runs.service.ts';
+
+type Names =
+  | 'listRuns'
+  | 'getRun'
+  | 'getHostRun'
+  | 'listHostRunLog'
+  | 'listHostRuns'
+  | 'pauseRun'
+  | 'resumeRun'
+  | 'cancelRun'
+  | 'retryHostRun';
+
+const defaultLines = 500;
+
+function actor(call: { readonly params: { readonly tenantId: string }; readonly caller: Caller }): RunActor {
+  return { tenantId: call.params.tenantId, id: call.caller.id, kind: call.caller.kind };
+}
+
+export function runsRoutes(deps: RunsDeps, service: RunsService): RouteHandlers<Routes, Names> {
+  const { db, clock, commands } = deps;
+  const summary = (tenantId: string, runId: string) =>
+    db.inTenant(tenantId, (tx) => readModel.getRunSummary(tx, runId));
+  return {
+    listRuns: async (call) => {
+      const page = { ...idPage(call.query), state: call.query.state ?? null };
+      const { items, next } = await db.inTenant(call.params.tenantId, (tx) => readModel.listRuns(tx, page));
+      return { items, nextCursor: next, total: null };
+    },
+    getRun: ({ params }) =>
+      db.inTenant(params.tenantId, (tx) => readModel.getRunDetail(tx, params.runId, clock.now())),
+    getHostRun: ({ params }) =>
+      db.inTenant(params.tenantId, async (tx) => {
+        const row = await getHostRun(tx, params.hostRunId);
+        const orders = await commands.listOrders(tx, row.id);
+        const results = await commands.listResults(tx, { hostRunId: row.id, agentId: row.agentId }, 0);
+        return readModel.hostRunDetail(tx, { row, orders, results });
+      }),
+    listHostRunLog: ({ params, query }) =>
+      db.inTenant(params.tenantId, (tx) =>
+        readModel.listLog(tx, params.hostRunId, {
+          after: query.after ?? 0,
+          limit: query.limit ?? defaultLines,
+        }),
+      ),
+    listHostRuns: async ({ params, query }) => {
+      const { items, next } = await db.inTenant(params.tenantId, (tx) =>
+        readModel.listHostRuns(tx, params.hostId, idPage(query)),
+      );
+      return { items, nextCursor: next, total: null };
+    },
+    pauseRun: async (call) => {
+      await service.pause(actor(call), call.params.runId, call.body.reason);
+      return summary(call.params.tenantId, call.params.runId);
+    },
+    resumeRun: async (call) => {
+      await service.resume(actor(call), call.params.runId, call.body.reason);
+      return summary(call.params.tenantId, call.params.runId);
+    },
+    cancelRun: async (call) => {
+      await service.cancel(actor(call), call.params.runId, call.body.reason);
+      return summary(call.params.tenantId, call.params.runId);
+    },
+    retryHostRun: async (call) => {
+      const hostRunId = await service.retry(actor(call), call.params.hostRunId, call.body.reason);
+      return db.inTenant(call.params.tenantId, async (tx) =>
+        readModel.hostRunSummary(await getHostRun(tx, hostRunId)),
+      );
+    },
+  };
+}
