@@ -43,8 +43,8 @@ export interface AuditDeps {
 
 /** Who asks for a verification. */
 interface Actor {
-  readonly kind: 'person' | 'apiKey';
-  readonly id: string;
+  readonly kind: 'person' | 'apiKey' | 'system';
+  readonly id: string | null;
 }
 
 const sealTimeoutMs = 10_000;
@@ -164,6 +164,25 @@ export class AuditService {
     } finally {
       this.#verifying.delete(tenantId);
     }
+  }
+
+  /** Records that the log was copied out of the server by whoever runs its program. */
+  async recordExport(
+    tenantId: string,
+    exported: { readonly size: number; readonly rootSha256: string },
+  ): Promise<void> {
+    await this.#deps.db.inTenant(tenantId, (tx) =>
+      this.#deps.writer.record(tx, {
+        action: 'audit.exported',
+        actorKind: 'system',
+        actorId: null,
+        subjectType: 'audit_log',
+        subjectId: null,
+        outcome: 'ok',
+        digest: exported.rootSha256,
+        details: { size: exported.size },
+      }),
+    );
   }
 
   /** A file of the log as C2SP tlog-tiles lays it out. Errors: not_found, also for what the log is still too short for. */
