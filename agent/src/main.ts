@@ -52,7 +52,8 @@ async function runEnrol(token: string, settings: Settings): Promise<number> {
       onStep: (step) => say(words.steps[step as keyof typeof words.steps]),
     });
     if (before !== null) await putJournalAside(settings.stateRoot);
-    const isInstalled = settings.stateRoot === defaultStateRoot && (await stat('/run/systemd/system').catch(() => null));
+    const isInstalled =
+      settings.stateRoot === defaultStateRoot && (await stat('/run/systemd/system').catch(() => null));
     if (isInstalled) await runCommand('systemctl', ['restart', 'atlas-agent.service'], { timeoutMs: 60_000 });
     if (settings.json) say(JSON.stringify(outcome));
     else

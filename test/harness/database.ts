@@ -16,6 +16,8 @@ export interface TestDatabase {
   readonly appUrl: string;
   readonly systemUrl: string;
   readonly superuserUrl: string;
+  /** A copy as it is now; nobody may be connected to the original meanwhile. */
+  readonly clone: () => Promise<TestDatabase>;
   /** Removes the database; the last one to go stops the server. */
   readonly drop: () => Promise<void>;
 }
@@ -134,14 +136,11 @@ async function drop(cluster: Cluster, name: string): Promise<void> {
   await cluster.stop();
 }
 
-/** Starts PostgreSQL when needed and clones the migrated template: about 50 ms once the server runs. */
-export async function createTestDatabase(): Promise<TestDatabase> {
-  running ??= startCluster();
-  const cluster = await running;
+async function create(cluster: Cluster, source: string): Promise<TestDatabase> {
   cluster.databases += 1;
   const name = `t_${randomBytes(6).toString('hex')}`;
   await run(cluster.url('postgres', 'postgres'), [
-    `create database ${name} template ${template} owner atlas_owner`,
+    `create database ${name} template ${source} owner atlas_owner`,
   ]);
   return {
     name,
@@ -149,6 +148,13 @@ export async function createTestDatabase(): Promise<TestDatabase> {
     appUrl: cluster.url('atlas_app', name),
     systemUrl: cluster.url('atlas_system', name),
     superuserUrl: cluster.url('postgres', name),
+    clone: () => create(cluster, name),
     drop: () => drop(cluster, name),
   };
+}
+
+/** Starts PostgreSQL when needed and clones the migrated template: about 50 ms once the server runs. */
+export async function createTestDatabase(): Promise<TestDatabase> {
+  running ??= startCluster();
+  return create(await running, template);
 }

@@ -158,6 +158,7 @@ export class Agent {
         bootId: this.#parts.bootId,
         cosignature: this.#witness.take(),
         guardArmedUntil: this.#supervisor.armedUntil,
+        policyEpoch: this.#policy.document.epoch,
       }),
       onFrame: (frame) =>
         void this.#take(frame).catch((error: unknown) =>

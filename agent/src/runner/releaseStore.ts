@@ -31,8 +31,9 @@ export class ReleaseStore {
 
   /** Keeps a verified bundle; a newer one for the same release replaces it (its audit proof may be fresher). */
   async put(releaseId: string, bundle: ReleaseBundle): Promise<void> {
-    this.#unverified.delete(releaseId);
     await writeDurably(this.#path(releaseId), JSON.stringify(bundle));
+    // Only now: a command that came right behind must find the bundle in one place or the other.
+    if (this.#unverified.get(releaseId) === bundle) this.#unverified.delete(releaseId);
   }
 
   async get(releaseId: string): Promise<ReleaseBundle | null> {
