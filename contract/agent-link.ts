@@ -82,6 +82,8 @@ export const AgentFrame = Type.Union([
       Strict({ treeSize: Count, rootSha256: Sha256Hex, signature: Base64Url(200), at: Instant }),
     ),
     guardArmedUntil: OrNull(Instant),
+    /** Epoch of the pinned policy document; the server shows which agents have taken the newest one. */
+    policyEpoch: Type.Optional(Count),
   }),
   /** Signed results, DSSE envelopes of `CommandResult`, in sequence. */
   Strict({ type: Type.Literal('results'), envelopes: Type.Array(Envelope, { minItems: 1, maxItems: 500 }) }),

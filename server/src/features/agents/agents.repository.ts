@@ -141,6 +141,17 @@ export async function recordConnected(tx: TenantTx, agentId: string, at: Connect
   return numUpdatedRows === 1n;
 }
 
+/** SubjectPublicKeyInfo of the key with which a live agent signs; null when there is no such agent. */
+export async function resultKeyOf(tx: TenantTx, agentId: string): Promise<Buffer | null> {
+  const row = await tx
+    .selectFrom('agents')
+    .select('result_public_key')
+    .where('id', '=', agentId)
+    .where('revoked_at', 'is', null)
+    .executeTakeFirst();
+  return row?.result_public_key ?? null;
+}
+
 export async function recordDisconnected(tx: TenantTx, agentId: string): Promise<void> {
   await tx.updateTable('agents').set({ connected_at: null }).where('id', '=', agentId).execute();
 }
@@ -151,6 +162,7 @@ export interface Liveness {
   readonly atMs: number;
   readonly guardArmedUntil: string | null;
   readonly witnessedTreeSize: number | null;
+  readonly policyEpoch: number | null;
 }
 
 /** Writes many heartbeats at once. Returns the agents among them that must not be connected any more. */
@@ -159,13 +171,15 @@ export async function recordLiveness(tx: SystemTx, heard: readonly Liveness[]): 
     update agents a
     set last_seen_at = greatest(a.last_seen_at, h.at),
         guard_armed_until = h.guard_armed_until,
-        witnessed_tree_size = greatest(a.witnessed_tree_size, coalesce(h.tree_size, 0))
+        witnessed_tree_size = greatest(a.witnessed_tree_size, coalesce(h.tree_size, 0)),
+        policy_epoch = coalesce(h.policy_epoch, a.policy_epoch)
     from unnest(
       ${heard.map(({ agentId }) => agentId)}::uuid[],
       ${heard.map(({ atMs }) => toInstant(atMs))}::timestamptz[],
       ${heard.map(({ guardArmedUntil }) => guardArmedUntil)}::timestamptz[],
-      ${heard.map(({ witnessedTreeSize }) => witnessedTreeSize)}::bigint[]
-    ) as h (id, at, guard_armed_until, tree_size)
+      ${heard.map(({ witnessedTreeSize }) => witnessedTreeSize)}::bigint[],
+      ${heard.map(({ policyEpoch }) => policyEpoch)}::int[]
+    ) as h (id, at, guard_armed_until, tree_size, policy_epoch)
     where a.id = h.id
     returning a.id, (a.revoked_at is not null or a.clone_suspected_at is not null) as barred
   `.execute(tx);

@@ -55,6 +55,11 @@ export class AgentsService {
     return repository.getAgent(tx, agentId);
   }
 
+  /** SubjectPublicKeyInfo of the key with which a live agent signs results; null when there is no such agent. */
+  resultKeyOf(tenantId: string, agentId: string): Promise<Buffer | null> {
+    return this.#deps.db.inTenant(tenantId, (tx) => repository.resultKeyOf(tx, agentId));
+  }
+
   /** Starts writing heartbeats down, all of them together every five seconds. */
   start(): void {
     this.#timer = setInterval(() => void this.flushLiveness(), livenessEveryMs);
@@ -122,9 +127,12 @@ export class AgentsService {
   /** Remembers a heartbeat until the next flush. `witnessedTreeSize`: size of a checkpoint whose cosignature was verified. */
   heard(identity: AgentIdentity, heartbeat: Heartbeat, witnessedTreeSize: number | null): void {
     const { agentId } = identity;
-    const { guardArmedUntil } = heartbeat;
+    const { guardArmedUntil, policyEpoch = null } = heartbeat;
+    // Several heartbeats may come before one is written down.
+    const before = this.#heard.get(agentId)?.witnessedTreeSize ?? null;
     const atMs = this.#deps.clock.now();
-    this.#heard.set(agentId, { agentId, atMs, guardArmedUntil, witnessedTreeSize });
+    const seen = witnessedTreeSize ?? before;
+    this.#heard.set(agentId, { agentId, atMs, guardArmedUntil, policyEpoch, witnessedTreeSize: seen });
   }
 
   /** Writes the remembered heartbeats and cuts off agents that were barred meanwhile, whoever barred them. */

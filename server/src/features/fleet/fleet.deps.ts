@@ -24,7 +24,12 @@ export interface FleetDeps {
   /** Sends a verb of class R0 to one host; commands of a run never go this way. */
   readonly submitCommand: (
     tenantId: string,
-    command: { readonly hostId: string; readonly agentId: string; readonly verb: Verb },
+    command: {
+      readonly hostId: string;
+      readonly agentId: string;
+      readonly verb: Verb;
+      readonly principal: { readonly kind: 'person' | 'apiKey'; readonly id: string };
+    },
   ) => Promise<{ readonly commandId: string }>;
   readonly countWork: (tx: TenantTx, personId: string) => Promise<WorkCounts>;
 }

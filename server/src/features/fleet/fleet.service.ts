@@ -156,6 +156,7 @@ export class FleetService {
       });
       return host.agentId;
     });
-    return this.#deps.submitCommand(tenantId, { hostId, agentId, verb: 'inventory.scan' });
+    const principal = { kind: actor.kind, id: actor.id };
+    return this.#deps.submitCommand(tenantId, { hostId, agentId, verb: 'inventory.scan', principal });
   }
 }

@@ -221,7 +221,7 @@ class WebSocketLink implements AgentLink {
     connection.bootId = frame.bootId;
     if (!(await this.#takeOver(connection, frame.bootId))) return;
     const frames = await handlers.connected(connection.identity, frame);
-    for (const first of frames) connection.send(first);
+    connection.welcome(frames);
     if (frames[0]?.type === 'refused') connection.close('refused', frames[0].code);
   }
 

@@ -37,6 +37,8 @@ export class Connection {
   readonly #now: () => number;
   readonly #outgoing: ServerFrame[] = [];
   #flushing = false;
+  /** Until the first frames are known, others wait behind them. */
+  #held = true;
   #incoming: Promise<void> = Promise.resolve();
   #pending = 0;
   #reason: DisconnectReason = 'closed';
@@ -74,11 +76,18 @@ export class Connection {
     const limit = isWork ? workBufferBytes : controlBufferBytes;
     if (this.socket.bufferedAmount > limit || this.#outgoing.length >= maxQueuedFrames) return 'congested';
     this.#outgoing.push(frame);
-    if (!this.#flushing) {
+    if (!this.#flushing && !this.#held) {
       this.#flushing = true;
       setImmediate(() => this.#flush());
     }
     return 'sent';
+  }
+
+  /** Puts the first frames before those that were queued meanwhile, and lets them all go. */
+  welcome(first: readonly ServerFrame[]): void {
+    this.#outgoing.unshift(...first);
+    this.#held = false;
+    this.#flush();
   }
 
   /** Sends what is queued, then says why the connection ends. A peer that does not answer is cut off. */
