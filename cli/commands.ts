@@ -1,10 +1,13 @@
 import type { Command } from 'commander';
+import { registerAudit } from './commands/audit.ts';
 import { registerCheck } from './commands/check.ts';
 import { registerDev } from './commands/dev.ts';
 import { registerDoctor } from './commands/doctor.ts';
 import { registerDown } from './commands/down.ts';
+import { registerGen } from './commands/gen.ts';
 import { registerLab } from './commands/lab.ts';
 import { registerLogs } from './commands/logs.ts';
+import { registerPolicy } from './commands/policy.ts';
 import { registerReset } from './commands/reset.ts';
 import { registerStatus } from './commands/status.ts';
 import { registerTest } from './commands/test.ts';
@@ -21,8 +24,11 @@ const registrations = [
   registerReset,
   registerCheck,
   registerTest,
+  registerGen,
   registerDev,
   registerLab,
+  registerAudit,
+  registerPolicy,
 ];
 
 export function registerCommands(program: Command, context: CliContext): void {
