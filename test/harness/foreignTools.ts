@@ -39,9 +39,14 @@ function run(
   options: { cwd?: string } = {},
 ): Promise<ForeignVerdict> {
   return new Promise((resolve) => {
-    execFile(program, args, { ...options, maxBuffer: 64 << 20, timeout: limitMs }, (error, stdout, stderr) => {
-      resolve({ ok: error === null, output: `${stdout}${stderr}` });
-    });
+    execFile(
+      program,
+      args,
+      { ...options, maxBuffer: 64 << 20, timeout: limitMs },
+      (error, stdout, stderr) => {
+        resolve({ ok: error === null, output: `${stdout}${stderr}` });
+      },
+    );
   });
 }
 
