@@ -1,6 +1,6 @@
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { basename } from 'node:path';
+import { basename, dirname } from 'node:path';
 import { pollUntil } from './command.ts';
 import type { CommandOptions, CommandResult } from './command.ts';
 import {
@@ -187,7 +187,9 @@ export function createHost(context: HostContext, record: HostRecord): LabHost {
     },
     async copyIn(localPath, hostPath, mode = '0644') {
       const content = await readFile(localPath);
-      await requireOnHost(host, `install -D -m ${quote(mode)} /dev/stdin ${quote(hostPath)}`, content);
+      const part = quote(`${hostPath}.part`);
+      const line = `mkdir -p ${quote(dirname(hostPath))} && cat >${part} && chmod ${quote(mode)} ${part}`;
+      await requireOnHost(host, `${line} && mv ${part} ${quote(hostPath)}`, content);
     },
     async fillDisk(leaveMib = 16) {
       const available = "df --output=avail -B1M / | tail -n 1 | tr -d ' '";

@@ -1,0 +1,229 @@
+import { randomUUID } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Envelope } from '#contract/dsse.ts';
+import type { Inventory, PendingUpdate } from '#contract/inventory.ts';
+import type { CommandResult } from '#contract/results.ts';
+import type { Order } from '#contract/trust.ts';
+import type { HealthCheck, PinnedPackage } from '#contract/verbs.ts';
+import { buildAgentDeb } from '../../agent/packaging/build-deb.ts';
+import type { LabHost } from '../../lab/host.ts';
+import { createLab } from '../../lab/lab.ts';
+import type { Lab } from '../../lab/lab.ts';
+import { resetLab } from '../../lab/reset-lab.ts';
+import { AgentsServer, readCommand } from '../harness/agents-server.ts';
+import { commandFor, createWorld, releaseFor } from '../harness/release-world.ts';
+import type { Released } from '../harness/release-world.ts';
+
+const repository = path.resolve(import.meta.dirname, '../..');
+const cacheDir = process.env['ATLAS_CACHE_DIR'] ?? path.join(repository, '.atlas/cache');
+let stateDir: string;
+let lab: Lab;
+let debPath: string;
+const servers: AgentsServer[] = [];
+
+beforeAll(async () => {
+  stateDir = await mkdtemp(path.join(tmpdir(), 'atlas-agent-lab-'));
+  lab = await createLab({ stateDir, cacheDir, log: () => undefined });
+  debPath = await buildAgentDeb({
+    outDir: path.join(stateDir, 'deb'),
+    nodeBinary: process.execPath,
+    version: '0.1.0',
+  });
+});
+
+afterAll(async () => {
+  for (const server of servers) await server.stop();
+  await resetLab(stateDir);
+  await rm(stateDir, { recursive: true, force: true });
+});
+
+function readResult(envelope: Envelope): CommandResult {
+  return JSON.parse(Buffer.from(envelope.payload, 'base64url').toString()) as CommandResult;
+}
+
+/** A lab host with the agent installed as a user does it, and a server of its own to talk to. */
+class HostUnderTest {
+  readonly host: LabHost;
+  readonly server: AgentsServer;
+  hostRunId = randomUUID();
+  released: Released | null = null;
+
+  private constructor(host: LabHost, server: AgentsServer) {
+    this.host = host;
+    this.server = server;
+  }
+
+  static async create(name: string, brokenPackagePending: boolean): Promise<HostUnderTest> {
+    const [host] = await lab.create([{ name, brokenPackagePending }]);
+    const server = await AgentsServer.start(createWorld(), lab.gatewayAddress);
+    servers.push(server);
+    await host!.installAgent({ debPath, enrolLine: `atlas-agent enrol ${server.token()}` });
+    return new HostUnderTest(host!, server);
+  }
+
+  async scan(): Promise<Inventory> {
+    this.server.frames.length = 0;
+    this.server.send({ type: 'commands', commands: [readCommand('inventory.scan')] });
+    return (await this.server.waitFor('inventory', () => true, 120_000)).inventory;
+  }
+
+  release(orders: Order[]): void {
+    this.hostRunId = randomUUID();
+    this.released = releaseFor(this.server.world, { target: { orders } });
+    this.server.send({ type: 'release', releaseId: this.released.release.id, bundle: this.released.bundle });
+  }
+
+  order(step: Order['step']): string {
+    const command = commandFor(this.released!, step, this.hostRunId);
+    this.server.send({ type: 'commands', commands: [command] });
+    return command.commandId;
+  }
+
+  async result(fits: (result: CommandResult) => boolean, limitMs: number): Promise<CommandResult> {
+    const frame = await this.server.waitFor(
+      'results',
+      (one) => one.envelopes.map(readResult).some(fits),
+      limitMs,
+    );
+    return frame.envelopes.map(readResult).find(fits)!;
+  }
+
+  /** Orders a step and waits for its end. */
+  async run(step: Order['step'], limitMs = 120_000): Promise<CommandResult> {
+    const commandId = this.order(step);
+    return this.result((result) => result.commandId === commandId, limitMs);
+  }
+}
+
+function pin(updates: readonly PendingUpdate[]): PinnedPackage[] {
+  return updates.map(({ name, arch, fromVersion, version, sha256 }) => ({
+    name,
+    arch,
+    fromVersion,
+    version,
+    sha256: sha256 ?? '',
+  }));
+}
+
+const webCheck: HealthCheck = { kind: 'http', url: 'http://127.0.0.1/health', status: 200, contains: 'up' };
+
+function ordersFor(
+  packages: PinnedPackage[],
+  bend: { confirmWithinS?: number; silentS?: number } = {},
+): Order[] {
+  const checks: HealthCheck[] = [{ kind: 'systemd', unit: 'nginx.service' }, webCheck];
+  const { confirmWithinS = 600, silentS = 120 } = bend;
+  return [
+    { step: 'preflight', verb: 'host.preflight', args: { minFreeBytes: 100_000_000 } },
+    {
+      step: 'guard',
+      verb: 'guard.create',
+      args: { tier: 'btrfs', minFreeBytes: 100_000_000, confirmWithinS, silentS },
+    },
+    { step: 'download', verb: 'updates.download', args: { packages } },
+    { step: 'install', verb: 'updates.install', args: { packages } },
+    { step: 'restart', verb: 'host.restart', args: { onlyIfRequired: false } },
+    {
+      step: 'verify',
+      verb: 'health.verify',
+      args: {
+        checks: [
+          ...checks,
+          { kind: 'approved_updates_installed' },
+          { kind: 'command', id: 'dpkg_audit_clean' },
+        ],
+        withinS: 20,
+      },
+    },
+    { step: 'commit', verb: 'guard.commit', args: { keepHours: 0 } },
+    { step: 'rollback', verb: 'guard.rollback', args: { checks, withinS: 60 } },
+  ];
+}
+
+describe('the agent on a real Debian host', () => {
+  it('updates real packages behind a snapshot, restarts, proves it and commits', async () => {
+    const under = await HostUnderTest.create('agent-good', false);
+    const inventory = await under.scan();
+    expect(inventory).toMatchObject({
+      guardTier: 'btrfs',
+      packageManager: 'apt',
+      updatesError: null,
+      os: { id: 'debian' },
+    });
+    const security = inventory.updates.filter((update) => update.security);
+    expect(security.length).toBeGreaterThan(3);
+    expect(inventory.updates.every((update) => update.sha256 !== null && update.downloadBytes > 0)).toBe(
+      true,
+    );
+    under.release(ordersFor(pin(inventory.updates)));
+    expect(await under.run('preflight')).toMatchObject({ outcome: 'succeeded' });
+    expect(await under.run('guard')).toMatchObject({
+      outcome: 'succeeded',
+      facts: { snapshotId: under.hostRunId },
+    });
+    expect(await under.run('download', 300_000)).toMatchObject({ outcome: 'succeeded', code: 'ok' });
+    const install = await under.run('install', 300_000);
+    expect(install).toMatchObject({ outcome: 'succeeded', code: 'ok' });
+    expect(install.facts.installed).toHaveLength(inventory.updates.length);
+    const restart = await under.run('restart', 120_000);
+    expect(restart).toMatchObject({ outcome: 'succeeded', code: 'ok' });
+    expect(restart.facts.bootIdAfter).not.toBe(restart.facts.bootIdBefore);
+    expect(await under.run('verify')).toMatchObject({ outcome: 'succeeded' });
+    expect(await under.run('commit')).toMatchObject({ outcome: 'succeeded' });
+    expect((await under.scan()).updates).toEqual([]);
+    const left = await under.host.exec('ls /var/lib/atlas-agent/snapshots /var/lib/atlas-agent/guardian');
+    expect(left.stdout).not.toContain(under.hostRunId);
+    expect(await under.run('install')).toMatchObject({ outcome: 'refused', code: 'step_out_of_order' });
+  });
+
+  it('turns a broken update back by order, by itself when cut off, and by the guardian when it is dead', async () => {
+    const under = await HostUnderTest.create('agent-broken', true);
+    const broken = (await under.scan()).updates.filter((update) => update.name === 'lab-portal');
+    expect(broken).toHaveLength(1);
+    const isBack = async () => {
+      const version = await under.host.exec("dpkg-query -W -f '${Version}' lab-portal");
+      expect(version.stdout).toBe('1.0');
+      expect((await under.host.exec('systemctl is-active nginx')).stdout.trim()).toBe('active');
+    };
+    const begin = async (bend: Parameters<typeof ordersFor>[1] = {}) => {
+      under.release(ordersFor(pin(broken), bend));
+      for (const step of ['preflight', 'guard', 'download', 'install'] as const)
+        expect(await under.run(step)).toMatchObject({ outcome: 'succeeded' });
+    };
+
+    await begin();
+    expect(await under.run('verify')).toMatchObject({ outcome: 'failed', code: 'check_failed' });
+    const ordered = await under.run('rollback');
+    expect(ordered).toMatchObject({ outcome: 'succeeded', facts: { rollbackBy: 'order' } });
+    console.log('rollback by order', ordered.facts.phasesMs);
+    expect(ordered.facts.phasesMs?.['green']).toBeLessThan(120_000);
+    await isBack();
+
+    await begin();
+    under.order('verify');
+    await under.server.closeLink();
+    await new Promise((resolve) => setTimeout(resolve, 45_000));
+    await under.server.openLink();
+    const hostRun = under.hostRunId;
+    const alone = await under.result((one) => one.hostRunId === hostRun && one.step === 'rollback', 120_000);
+    expect(alone).toMatchObject({ outcome: 'succeeded', facts: { rollbackBy: 'agent' } });
+    console.log('rollback by the agent alone', alone.facts.phasesMs);
+    await isBack();
+
+    await begin({ confirmWithinS: 30 });
+    await under.host.exec('systemctl mask --runtime --now atlas-agent.service');
+    const bootId = await under.host.bootId();
+    await under.host.waitForReboot(bootId, 120_000);
+    const deadRun = under.hostRunId;
+    const guardian = await under.result(
+      (one) => one.hostRunId === deadRun && one.step === 'rollback',
+      120_000,
+    );
+    expect(guardian).toMatchObject({ outcome: 'succeeded', facts: { rollbackBy: 'guardian' } });
+    console.log('rollback by the guardian', guardian.facts.phasesMs);
+    await isBack();
+  });
+});
