@@ -18,12 +18,14 @@ interface DispatchDeps {
 
 const frameSize = 500;
 const retryMs = 500;
+// An agent refuses a proof to a checkpoint that it no longer remembers; it keeps the last 128, one a heartbeat.
+const proofLifeMs = 5 * 60_000;
 
 /** Hands durable commands to connected agents. What cannot be handed over now is handed over when the agent is back. */
 export class Dispatch {
   readonly #deps: DispatchDeps;
-  /** Releases that each agent got on its present connection. */
-  readonly #known = new Map<string, Set<string>>();
+  /** Releases that each agent got on its present connection, and when (milliseconds of `performance.now`). */
+  readonly #known = new Map<string, Map<string, number>>();
   /** Readings that an agent was too slow to take. */
   readonly #held = new Map<string, Command[]>();
   #timer: NodeJS.Timeout | undefined;
@@ -33,7 +35,7 @@ export class Dispatch {
   }
 
   connected(agentId: string): void {
-    this.#known.set(agentId, new Set());
+    this.#known.set(agentId, new Map());
     this.#held.delete(agentId);
   }
 
@@ -62,14 +64,15 @@ export class Dispatch {
   async sendOrder(tenantId: string, order: OrderRow): Promise<boolean> {
     const { agentId, releaseId, hostId } = order;
     if (!this.#deps.link.isConnected(agentId)) return false;
-    const known = this.#known.get(agentId) ?? new Set();
+    const known = this.#known.get(agentId) ?? new Map<string, number>();
     this.#known.set(agentId, known);
-    if (!known.has(releaseId)) {
+    const sentAtMs = known.get(releaseId) ?? -Infinity;
+    if (performance.now() - sentAtMs > proofLifeMs) {
       const bundle = await this.#deps.bundleFor(tenantId, releaseId, hostId);
       // The connection may have been replaced meanwhile; the new one knows nothing.
       if (this.#known.get(agentId) !== known) return false;
       if (this.#deps.link.send(agentId, { type: 'release', releaseId, bundle }) !== 'sent') return false;
-      known.add(releaseId);
+      known.set(releaseId, performance.now());
     }
     return this.#deps.link.send(agentId, { type: 'commands', commands: [orderFrame(order)] }) === 'sent';
   }
