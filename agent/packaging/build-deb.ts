@@ -48,7 +48,7 @@ Version: ${version}
 Architecture: amd64
 Maintainer: ATLAS ORCHESTRATOR
 Installed-Size: ${sizeKiB}
-Depends: libc6 (>= 2.28), libstdc++6, mount, util-linux
+Depends: libc6 (>= 2.28), libstdc++6, libgcc-s1, libatomic1, mount, util-linux
 Recommends: btrfs-progs, needrestart
 Section: admin
 Priority: optional

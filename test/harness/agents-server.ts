@@ -31,7 +31,7 @@ interface Authority {
 }
 
 async function createAuthority(name: string): Promise<Authority> {
-  const keys = (await webcrypto.subtle.generateKey(ec, true, ['sign', 'verify'])) as webcrypto.CryptoKeyPair;
+  const keys = await webcrypto.subtle.generateKey(ec, true, ['sign', 'verify']);
   const certificate = await x509.X509CertificateGenerator.createSelfSigned({
     name: `CN=${name}`,
     keys,
@@ -126,7 +126,7 @@ export class AgentsServer {
     const keys = (await webcrypto.subtle.generateKey(ec, true, [
       'sign',
       'verify',
-    ])) as webcrypto.CryptoKeyPair;
+    ]));
     const leaf = await issue(tenant, { name: 'server', publicKey: keys.publicKey, addresses: [address] });
     const pkcs8 = Buffer.from(await webcrypto.subtle.exportKey('pkcs8', keys.privateKey));
     const lines = pkcs8.toString('base64').match(/.{1,64}/g) ?? [];

@@ -1,19 +1,15 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { AgentFrame, Command, ServerFrame } from '#contract/agent-link.ts';
-import type { HealthArgs } from '#contract/verbs.ts';
 import { noteReplaced, readRestartSignals } from '../../providers/linux/restartSignals.ts';
 import { findProvider } from '../../providers/linux/findProvider.ts';
 import { loadIdentity } from '../enrol/identity.ts';
 import type { Identity } from '../enrol/identity.ts';
 import { collectInventory } from '../facts/inventory.ts';
-import { showSubvolume } from '../guard/btrfs.ts';
 import { cleanSnapshots } from '../guard/cleanup.ts';
 import { Guardian } from '../guard/guardian.ts';
 import { surveyGuard } from '../guard/guardTier.ts';
 import { HostRunStore } from '../guard/hostRunStore.ts';
-import { tellRollback } from '../guard/rollbackStory.ts';
 import { readBootedAt, readBootId, requestReboot } from '../host/boot.ts';
-import { runHealthChecks } from '../host/health.ts';
 import type { PackageProvider } from '../host/packages.port.ts';
 import { Journal } from '../journal/journal.ts';
 import { AgentLink } from '../link/agentLink.ts';
@@ -27,10 +23,11 @@ import { isRefusal } from '../verify/refusal.ts';
 import { createVerbTable } from '../verbs/verbTable.ts';
 import { agentVersion } from '../version.ts';
 import { CommandRunner } from './commandRunner.ts';
+import type { Progress } from './commandRunner.ts';
 import { AgentMemory } from './memory.ts';
 import { ResultOutbox } from './outbox.ts';
 import { ReleaseStore } from './releaseStore.ts';
-import { readStoredTarget, resumeOpenCommands } from './resumption.ts';
+import { settlePast } from './settlePast.ts';
 import { LockWatch, PinnedPolicy } from './serverFrames.ts';
 import { Supervisor } from './supervisor.ts';
 import type { VerbTable } from './verb.ts';
@@ -226,7 +223,7 @@ export class Agent {
       },
       onResult: (result: Parameters<ResultOutbox['seal']>[0]) => this.#outbox.deliver([result]),
       onEnded: () => this.#supervisor.tick(Date.now()),
-      onProgress: (...progress: Parameters<Agent['sendProgress']>) => this.sendProgress(...progress),
+      onProgress: (command: Command, progress: Progress) => this.#sendProgress(command, progress),
       onAlarm: (code: string, detail: string) => this.#alarm(code, detail),
     };
     return new CommandRunner(deps, ready);
@@ -252,7 +249,7 @@ export class Agent {
   }
 
   /** Tells people where a command is. */
-  sendProgress(command: Command, phase: string, percent: number | null, lines: readonly string[] = []): void {
+  #sendProgress(command: Command, { phase, percent, lines }: Progress): void {
     const at = new Date().toISOString();
     const texts = lines
       .slice(-200)
@@ -353,58 +350,19 @@ export class Agent {
     this.#link.send({ type: 'inventory', inventory });
   }
 
-  /** What a former life left open: first the rollback that went through a restart, then every open command. */
-  async #settlePast(): Promise<void> {
-    const { journal } = this.#parts;
-    const story = await tellRollback({
+  #settlePast(): Promise<void> {
+    const { journal, bootId, provider } = this.#parts;
+    return settlePast({
+      journal,
+      bootId,
+      provider,
+      startedAtMs: this.#startedAtMs,
       guardian: this.#guardian,
       runs: this.#runs,
-      bootId: this.#parts.bootId,
-      agentStartedAtMs: this.#startedAtMs,
-      readRootId: async () => (await showSubvolume('/')).id,
-      healthOf: (releaseId) => this.#readRollbackHealth(releaseId),
-      runChecks: (args) =>
-        runHealthChecks(args, {
-          provider: this.#parts.provider,
-          approved: [],
-          signal: AbortSignal.timeout(1_200_000),
-        }),
-    });
-    if (story !== null) {
-      const { command, outcome } = story;
-      const at = new Date().toISOString();
-      if (!journal.index.commands.has(command.commandId)) {
-        await journal.append({ t: 'received', at, command });
-        await journal.append({
-          t: 'started',
-          commandId: command.commandId,
-          at,
-          intent: { bootId: this.#parts.bootId },
-        });
-      }
-      await journal.append({ t: 'restart', at, why: 'rollback' });
-      if (journal.index.commands.get(command.commandId)?.state !== 'done')
-        await this.#runner.finish(command, outcome);
-      await this.#guardian.close();
-      log('rollback.told', {
-        by: outcome.facts.rollbackBy,
-        outcome: outcome.outcome,
-        phasesMs: outcome.facts.phasesMs,
-      });
-    }
-    await resumeOpenCommands({
-      journal,
       runner: this.#runner,
       verbs: this.#verbs,
       getBundle: (releaseId) => this.#releases.get(releaseId),
-      isClaimed: () => false,
     });
-  }
-
-  async #readRollbackHealth(releaseId: string): Promise<HealthArgs | null> {
-    const target = readStoredTarget(await this.#releases.get(releaseId));
-    const order = target?.orders.find((one) => one.verb === 'guard.rollback');
-    return order === undefined ? null : (order.args as HealthArgs);
   }
 
   async #doChores(): Promise<void> {

@@ -3,7 +3,6 @@ import type { Command } from '#contract/agent-link.ts';
 import type { CommandResult, ResultFacts } from '#contract/results.ts';
 import type { ReleaseBundle, TargetDocument } from '#contract/trust.ts';
 import { verbCatalogue } from '#contract/verbs.ts';
-import type { OnProgress } from '../host/packages.port.ts';
 import type { Journal } from '../journal/journal.ts';
 import type { JournalCommand } from '../journal/journal.index.ts';
 import type { AgentSelf, AgentView } from '../verify/agentView.ts';
@@ -19,6 +18,13 @@ const keepAfterWindowMs = 30 * 86_400_000;
 /** After a time-out, how long a verb may take to put its tools down. */
 const graceMs = 30_000;
 
+/** Where a command is, for people. */
+export interface Progress {
+  readonly phase: string;
+  readonly percent: number | null;
+  readonly lines: readonly string[];
+}
+
 export interface RunnerDeps {
   readonly self: AgentSelf;
   readonly bootId: string;
@@ -31,7 +37,7 @@ export interface RunnerDeps {
   readonly onVerified: (log: LogProof) => Promise<void>;
   readonly onResult: (result: CommandResult) => void;
   readonly onEnded: (command: Command, outcome: VerbOutcome) => Promise<void>;
-  readonly onProgress: (command: Command, ...progress: Parameters<OnProgress>) => void;
+  readonly onProgress: (command: Command, progress: Progress) => void;
   readonly onAlarm: (code: string, detail: string) => void;
 }
 
@@ -141,7 +147,7 @@ export class CommandRunner {
         args: work.args,
         target: work.target,
         signal: controller.signal,
-        onProgress: (...progress) => this.#deps.onProgress(command, ...progress),
+        onProgress: (phase, percent, lines = []) => this.#deps.onProgress(command, { phase, percent, lines }),
       })
       .catch((error: unknown) => fail('internal', String(error)));
     const outcome = await Promise.race([running, timedOut]);

@@ -14,8 +14,6 @@ export interface ResumptionDeps {
   readonly runner: CommandRunner;
   readonly verbs: VerbTable;
   readonly getBundle: (releaseId: string) => Promise<ReleaseBundle | null>;
-  /** Commands that somebody else finishes, such as a rollback that spans the restart. */
-  readonly isClaimed: (commandId: string) => boolean;
 }
 
 /** Reads the target of a bundle that was verified when the step began. */
@@ -50,7 +48,6 @@ async function judge(entry: JournalCommand, deps: ResumptionDeps): Promise<VerbO
  */
 export async function resumeOpenCommands(deps: ResumptionDeps): Promise<void> {
   for (const entry of deps.journal.index.open()) {
-    if (deps.isClaimed(entry.command.commandId)) continue;
     await deps.runner.finish(entry.command, await judge(entry, deps));
   }
 }

@@ -1,4 +1,5 @@
 import { createHash, createPublicKey, generateKeyPairSync, verify } from 'node:crypto';
+import type { KeyObject } from 'node:crypto';
 import { verifyAuthenticationResponse } from '@simplewebauthn/server';
 import type { WebAuthnSignature } from '#contract/dsse.ts';
 import fc from 'fast-check';
@@ -118,7 +119,7 @@ describe('WebAuthn assertions', () => {
 
 describe('public keys', () => {
   it('are only read when they are of the kind wanted', () => {
-    const spki = (pair: { publicKey: import('node:crypto').KeyObject }) =>
+    const spki = (pair: { publicKey: KeyObject }) =>
       pair.publicKey.export({ format: 'der', type: 'spki' }).toString('base64url');
     const p384 = spki(generateKeyPairSync('ec', { namedCurve: 'P-384' }));
     const ed25519 = spki(generateKeyPairSync('ed25519'));
