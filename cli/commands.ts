@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { registerAudit } from './commands/audit.ts';
 import { registerCheck } from './commands/check.ts';
+import { registerCode } from './commands/code.ts';
 import { registerDev } from './commands/dev.ts';
 import { registerDoctor } from './commands/doctor.ts';
 import { registerDown } from './commands/down.ts';
@@ -9,21 +10,25 @@ import { registerLab } from './commands/lab.ts';
 import { registerLogs } from './commands/logs.ts';
 import { registerPolicy } from './commands/policy.ts';
 import { registerReset } from './commands/reset.ts';
+import { registerSecrets } from './commands/secrets.ts';
 import { registerStatus } from './commands/status.ts';
 import { registerTest } from './commands/test.ts';
 import { registerUp } from './commands/up.ts';
 import type { CliContext } from './context.ts';
+import { demoStory } from './demo/story.ts';
 
 /** Every command in the order of the help; a new one is a file in commands/ and a line here. */
 const registrations = [
-  registerUp,
+  (program: Command, context: CliContext): void => registerUp(program, context, demoStory),
   registerDown,
   registerStatus,
   registerLogs,
   registerDoctor,
   registerReset,
+  registerCode,
   registerCheck,
   registerTest,
+  registerSecrets,
   registerGen,
   registerDev,
   registerLab,

@@ -16,10 +16,18 @@ interface AccountPlan {
 /** Accounts are named after what they do: the demo invents no people. */
 export const accountPlans: readonly AccountPlan[] = [
   { username: 'admin', roles: ['platform_admin', 'tenant_admin'], duty: ['administrateur', 'administrator'] },
-  { username: 'operateur', roles: ['operator'], duty: ['opérateur : prépare et suit', 'operator: plans and watches'] },
+  {
+    username: 'operateur',
+    roles: ['operator'],
+    duty: ['opérateur : prépare et suit', 'operator: plans and watches'],
+  },
   { username: 'valideur-1', roles: ['approver'], duty: ['premier signataire', 'first approver'] },
   { username: 'valideur-2', roles: ['approver'], duty: ['second signataire', 'second approver'] },
-  { username: 'auditeur', roles: ['auditor'], duty: ['auditeur : lit et vérifie', 'auditor: reads and verifies'] },
+  {
+    username: 'auditeur',
+    roles: ['auditor'],
+    duty: ['auditeur : lit et vérifie', 'auditor: reads and verifies'],
+  },
 ];
 
 type Stored = Record<string, { readonly password: string; readonly totpSecret: string }>;
