@@ -4,6 +4,7 @@ import path from 'node:path';
 import type { Command } from 'commander';
 import { StackError } from '../../stack/text.ts';
 import type { CliContext } from '../context.ts';
+import { completeLockfile } from '../lockfile.ts';
 import { runProgram } from '../suite.ts';
 
 const documents = ['openapi.json', 'configuration.md', 'errors.md'];
@@ -24,6 +25,7 @@ export function registerGen(program: Command, context: CliContext): void {
     )
     .action(async (flags: { check?: boolean }) => {
       if (flags.check === true) return checkDocuments(context);
+      completeLockfile(context.directories.root);
       await generate(context, 'test/harness/generate-schema.ts');
       await generate(context, 'server/src/gen.main.ts');
       context.answer({ written: documents });
