@@ -21,20 +21,20 @@ async function entries(world: RunWorld): Promise<Entry[]> {
  */
 export async function faultsOf(world: RunWorld): Promise<string[]> {
   const faults: string[] = [];
+  // Effects first: what happens while the log is read would look like an effect without an entry.
+  const effects = world.agents.flatMap((agent) => [...agent.effects]);
   const log = await entries(world);
   const position = (action: string, id: string): number =>
     log.findIndex((entry) => entry.action === action && entry.subjectId === id);
   const answered = await world.query<{ id: string }>('select distinct command_id as id from command_results');
   const withResult = new Set(answered.map(({ id }) => id));
-  for (const agent of world.agents) {
-    for (const [commandId, times] of agent.effects) {
-      if (times !== 1) faults.push(`I2: the effect of ${commandId} happened ${times} times`);
-      const before = position('command.dispatched', commandId);
-      const after = position('command.result', commandId);
-      if (before < 0) faults.push(`I5: ${commandId} had an effect and no dispatch in the log`);
-      if (withResult.has(commandId) && after < before)
-        faults.push(`I5: ${commandId} has no result after its dispatch`);
-    }
+  for (const [commandId, times] of effects) {
+    if (times !== 1) faults.push(`I2: the effect of ${commandId} happened ${times} times`);
+    const before = position('command.dispatched', commandId);
+    const after = position('command.result', commandId);
+    if (before < 0) faults.push(`I5: ${commandId} had an effect and no dispatch in the log`);
+    if (withResult.has(commandId) && after < before)
+      faults.push(`I5: ${commandId} has no result after its dispatch`);
   }
   const lost = await world.query<{ id: string }>(
     `select c.id from commands c

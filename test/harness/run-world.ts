@@ -71,6 +71,8 @@ export class RunWorld {
   readonly agents: ScriptedAgent[] = [];
   readonly emitted: TenantLifeEvent[] = [];
   readonly log = createLogger({ level: process.env.ATLAS_LOG_LEVEL ?? 'silent', role: 'test' });
+  /** While true, results become durable and nobody is told: as when the process dies between the two. */
+  deaf = false;
   readonly lock = { tenant: false, runIds: [] as string[] };
   database!: TestDatabase;
   audit!: AuditProcess;
@@ -124,8 +126,9 @@ export class RunWorld {
   }
 
   /** Another server on the same database; the agents come back to it. */
-  async startServer(): Promise<void> {
+  async startServer(options: { readonly agents: boolean } = { agents: true }): Promise<void> {
     this.server = this.#startServer();
+    if (!options.agents) return;
     for (const agent of this.agents) await agent.connect(this.server);
   }
 
@@ -248,6 +251,9 @@ export class RunWorld {
       bundleFor: async (_tenantId, releaseId) => this.#bundle(releaseId),
       resultKeyOf: (_tenantId, agentId) => Promise.resolve(byId.get(agentId)?.publicKey ?? null),
     });
+    const listen = commands.service.onResults.bind(commands.service);
+    commands.service.onResults = (listener) =>
+      listen((...told) => (this.deaf ? undefined : listener(...told)));
     const runs = createRunsModule({
       ...{ db, audit: audit.writer, clock, newId, log, outbox, commands: commands.service, isConnected },
       emit: (tx, event) => {
