@@ -1,13 +1,30 @@
+import path from 'node:path';
+import { hostname } from 'node:os';
 import type { FastifyInstance } from 'fastify';
+import type { LockDocument } from '#contract/trust.ts';
 import { digestWords } from '#contract/words.ts';
-import { createAccessModule, type AccessModule } from './features/access/access.module.ts';
+import { createAccessModule } from './features/access/access.module.ts';
 import { createKeycloakDirectory, type IdentityDirectory } from './features/access/identityDirectory.ts';
 import { createTokenVerifier, type TokenVerifier } from './features/access/tokens.verifier.ts';
+import { createAgentsModule } from './features/agents/agents.module.ts';
 import { createAuditModule } from './features/audit/audit.module.ts';
+import { createCommandsModule } from './features/commands/commands.module.ts';
 import { createEventsModule } from './features/events/events.module.ts';
+import { createFleetModule, type FleetModule } from './features/fleet/fleet.module.ts';
+import { countWork } from './features/fleet/fleet.work.ts';
+import { createPlansModule } from './features/plans/plans.module.ts';
 import { createPoliciesModule } from './features/policies/policies.module.ts';
+import { createReleasesModule } from './features/releases/releases.module.ts';
+import { createRunsModule } from './features/runs/runs.module.ts';
+import { expectedSeconds } from './features/runs/runs.history.ts';
 import { createTenantsModule } from './features/tenants/tenants.module.ts';
+import { createTrustModule } from './features/trust/trust.module.ts';
+import { createAgentLink } from './hosts/agent-link/agentLink.ts';
+import { createEnrolmentListener } from './hosts/agent-link/enrolmentListener.ts';
+import { createHostsHandlers } from './main.hosts.ts';
+import type { HostsHandlers } from './hosts/port.ts';
 import type { Platform } from './main.platform.ts';
+import { logOrigin } from './platform/audit/checkpoint.ts';
 import type { Authenticate } from './platform/http/caller.ts';
 import {
   apiAudience,
@@ -33,6 +50,8 @@ export interface IdentityDoors {
   readonly directory: IdentityDirectory;
 }
 
+const heartbeatS = 5;
+
 function identityDoors({ config, clock, secrets }: Platform): IdentityDoors {
   const tokens = createTokenVerifier({
     issuer: config.issuer,
@@ -54,10 +73,10 @@ function identityDoors({ config, clock, secrets }: Platform): IdentityDoors {
   return { tokens, directory };
 }
 
-/** Builds every feature and hands each what it needs of the others. */
-export function createFeatures(platform: Platform, doors: IdentityDoors = identityDoors(platform)): Features {
-  const { config, db, sealer } = platform;
-  const access: AccessModule = createAccessModule({ ...platform, ...doors });
+/** Who may act, what tenants there are, what is told to screens, what is proved. */
+function createGround(platform: Platform, doors: IdentityDoors) {
+  const { config, db } = platform;
+  const access = createAccessModule({ ...platform, ...doors });
   const events = createEventsModule({ ...platform, publicUrl: config.publicUrl, belongs: access.belongs });
   const tenants = createTenantsModule({
     ...platform,
@@ -68,30 +87,217 @@ export function createFeatures(platform: Platform, doors: IdentityDoors = identi
   const audit = createAuditModule({
     db,
     writer: platform.audit,
-    sealer,
+    sealer: platform.sealer,
     memory: platform.heads,
     publicKeySpki: platform.logKey.publicKeySpki,
     words: digestWords,
   });
+  const trust = createTrustModule({
+    ...platform,
+    emit: events.emit,
+    publicUrl: config.publicUrl,
+    auditLog: (tenantId) =>
+      Promise.resolve({
+        origin: logOrigin(tenantId),
+        publicKey: platform.logKey.publicKeySpki.toString('base64url'),
+      }),
+  });
+  return { access, events, tenants, audit, trust };
+}
+
+type Ground = ReturnType<typeof createGround>;
+
+/** Hosts, what is planned for them, what people release, what then happens. */
+function createWork(platform: Platform, ground: Ground) {
+  const { config, clock, log } = platform;
+  const { audit, events, trust } = ground;
+  const emit = events.emit;
+  // Names of what is made further down are used only once everything stands.
+  const agents = createAgentsModule({
+    ...platform,
+    emit,
+    trust: { chain: (tx) => trust.service.chain(tx) },
+    fleet: { registerHost: (tx, host) => fleet.service.registerHost(tx, host) },
+    enrolUrl: () => config.enrol.url,
+    agentsUrl: () => config.agents.url,
+    serverNames: [...new Set([...config.agents.names, hostname()])],
+    offlineDirectory: path.join(config.dataDirectory, 'offline'),
+  });
+  const link = createAgentLink({
+    ...config.agents,
+    clock,
+    log,
+    heartbeatS,
+    tls: async () => ({
+      ...(await agents.authorities.serverTls()),
+      clientRootsPem: await agents.authorities.clientRootsPem(),
+    }),
+  });
+  const commands = createCommandsModule({
+    ...platform,
+    link,
+    bundleFor: (tenantId, releaseId, hostId) => releases.bundleFor(tenantId, releaseId, hostId),
+    resultKeyOf: (tenantId, agentId) => agents.service.resultKeyOf(tenantId, agentId),
+  });
+  const fleet: FleetModule = createFleetModule({
+    ...platform,
+    emit,
+    agents: agents.service,
+    submitCommand: (tenantId, command) => commands.service.submitCommand(tenantId, command),
+    countWork,
+  });
+  const runs = createRunsModule({
+    ...platform,
+    commands: commands.service,
+    emit,
+    fleet: fleet.service,
+    trust: { lockOf: async (tx) => stoppedBy(await trust.service.currentLock(tx)) },
+    seal: (tenantId, entryId) => audit.service.seal(tenantId, entryId),
+    isConnected: link.isConnected,
+  });
   const policies = createPoliciesModule(platform);
-  return {
-    handlers: {
-      ...access.routes,
-      ...events.routes,
-      ...tenants.routes,
-      ...audit.routes,
-      ...policies.routes,
+  const plans = createPlansModule({
+    ...platform,
+    emit,
+    policyOf: (tx, policyId) => policies.service.policyOf(tx, policyId),
+    candidates: (tx, hostIds) => fleet.service.candidates(tx, hostIds),
+    expectedSeconds,
+    trust: trust.service,
+  });
+  const releases = createReleasesModule({
+    ...platform,
+    emit,
+    rpId: new URL(config.publicUrl).hostname,
+    plans: plans.service,
+    trust: trust.service,
+    runs: runs.service,
+    seal: (tenantId, entryId) => audit.service.seal(tenantId, entryId),
+    // The run's own row wakes the engine; a checkpoint is asked for at once, so that it need not wait for the next one.
+    approved: platform.sealer.wake,
+  });
+  return { agents, link, commands, fleet, runs, policies, plans, releases };
+}
+
+type Work = ReturnType<typeof createWork>;
+
+/** The two listeners for hosts, and what passes between them and the features. */
+function createHostsSide(platform: Platform, ground: Ground, work: Work) {
+  const { clock, config, log } = platform;
+  const { trust } = ground;
+  const { agents, commands, fleet, link, runs } = work;
+  const enrolment = createEnrolmentListener({
+    ...config.enrol,
+    clock,
+    log,
+    tls: () => agents.authorities.serverTls(),
+    enrol: (request) => agents.enrolment.enrol(request),
+  });
+  agents.controlLink({
+    disconnect: (agentId, code) => link.disconnect(agentId, code),
+    authoritiesChanged: link.reloadTls,
+  });
+  const unlucky =
+    (what: string) =>
+    (error: unknown): void =>
+      log.warn({ err: error }, what);
+  const handlers = createHostsHandlers({
+    ...platform,
+    port: link,
+    heartbeatS,
+    agents: agents.service,
+    fleet: fleet.service,
+    trust: trust.service,
+    locks: trust.locks,
+    audit: ground.audit.service,
+    commands: commands.service,
+    progress: (agent, frame) => runs.service.progress(agent, frame),
+    arrived: (agent, hello) => {
+      runs.service
+        .agentConnected(agent, hello.openCommands)
+        .catch(unlucky('runs were not told of an agent: the sweep looks again'));
     },
+  });
+  // Whatever an agent says, it is alive.
+  const frame: HostsHandlers['frame'] = (agent, said) => {
+    runs.service.heard(agent);
+    return handlers.frame(agent, said);
+  };
+  trust.tell({
+    policyPublished: (tenantId) => {
+      handlers
+        .sendPolicy(tenantId)
+        .catch(unlucky('agents hear of a policy document when they connect again'));
+    },
+    lockChanged: (tenantId) => {
+      handlers.sendLock(tenantId).catch(unlucky('agents hear of the lock with their next heartbeat'));
+      runs.service.lockChanged(tenantId).catch(unlucky('runs hear of the lock with the next sweep'));
+    },
+  });
+  return {
+    start: async () => {
+      agents.service.start();
+      await link.start({ ...handlers, frame });
+      await enrolment.start();
+    },
+    stop: async () => {
+      await enrolment.stop();
+      await link.stop();
+      await agents.service.stop();
+    },
+    renewCertificates: async () => {
+      await link.reloadTls();
+      await enrolment.reloadTls();
+    },
+  };
+}
+
+/** What the newest lock document stops: the whole tenant, one run, or nothing. */
+function stoppedBy(lock: { readonly document: LockDocument } | null): { tenant: boolean; runIds: string[] } {
+  if (lock === null || lock.document.state === 'open') return { tenant: false, runIds: [] };
+  const { scope } = lock.document;
+  return scope.kind === 'tenant' ? { tenant: true, runIds: [] } : { tenant: false, runIds: [scope.runId] };
+}
+
+/** Builds every feature and hands each what it needs of the others. */
+export function createFeatures(platform: Platform, doors: IdentityDoors = identityDoors(platform)): Features {
+  const { config, outbox, queues } = platform;
+  const ground = createGround(platform, doors);
+  const work = createWork(platform, ground);
+  const hosts = createHostsSide(platform, ground, work);
+  const { access, events } = ground;
+  const { runs } = work;
+  outbox.subscribe(runs.jobs.subscriber(queues));
+  const parts = { ...ground, ...work };
+  const withRoutes = [
+    access,
+    events,
+    parts.tenants,
+    parts.audit,
+    parts.trust,
+    parts.agents,
+    parts.fleet,
+    parts.policies,
+    parts.plans,
+    parts.releases,
+    runs,
+  ];
+  return {
+    handlers: Object.assign({}, ...withRoutes.map(({ routes }) => routes)) as Record<string, unknown>,
     authenticate: access.authenticate,
     extend: [access.extend, events.extend],
-    housekeeping: [access.removeDeadSessions, events.removeOldEvents],
-    start: () => {
+    housekeeping: [access.removeDeadSessions, events.removeOldEvents, hosts.renewCertificates],
+    start: async () => {
       events.start();
-      return Promise.resolve();
+      if (config.roles.has('agents')) await hosts.start();
+      if (!config.roles.has('worker')) return;
+      runs.jobs.work(queues);
+      runs.jobs.start();
     },
-    stop: () => {
+    stop: async () => {
+      await runs.jobs.stop();
+      if (config.roles.has('agents')) await hosts.stop();
+      await work.commands.service.stop();
       events.stop();
-      return Promise.resolve();
     },
   };
 }

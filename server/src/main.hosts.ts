@@ -1,0 +1,213 @@
+import type { ServerFrame } from '#contract/agent-link.ts';
+import { toInstant, type Clock } from './platform/clock.ts';
+import type { Db } from './platform/db.ts';
+import { AppError } from './platform/errors.ts';
+import type { Logger } from './platform/log.ts';
+import type { AgentsService } from './features/agents/agents.module.ts';
+import type { AuditService } from './features/audit/audit.module.ts';
+import type { CommandsService } from './features/commands/commands.module.ts';
+import type { FleetService } from './features/fleet/fleet.module.ts';
+import type { LocksService, TrustService } from './features/trust/trust.module.ts';
+import type { AgentIdentity, HelloFrame, HostsHandlers, HostsPort, LaterFrame } from './hosts/port.ts';
+
+type Heartbeat = Extract<LaterFrame, { type: 'heartbeat' }>;
+type Progress = Extract<LaterFrame, { type: 'progress' }>;
+
+export interface HandlersDeps {
+  readonly port: Pick<HostsPort, 'send' | 'connectedAgents'>;
+  readonly db: Db;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly agents: AgentsService;
+  readonly fleet: Pick<FleetService, 'recordInventory'>;
+  readonly trust: Pick<TrustService, 'chain'>;
+  readonly locks: Pick<LocksService, 'frame'>;
+  readonly audit: Pick<AuditService, 'checkpointAfter' | 'witness'>;
+  readonly commands: Pick<CommandsService, 'connected' | 'disconnected' | 'resultsHeld' | 'receiveResults'>;
+  readonly progress: (agent: AgentIdentity, frame: Progress) => void;
+  /** Told when an agent is there again, so that what waits for it goes on. */
+  readonly arrived: (agent: AgentIdentity, hello: HelloFrame) => void;
+  readonly heartbeatS: number;
+}
+
+const policiesPerFrame = 20;
+/** Alarms of one agent that are written down in this time; more say nothing new. */
+const alarmWindowMs = 60_000;
+const alarmsPerWindow = 10;
+const checkpointLifeMs = 1_000;
+const maxCachedCheckpoints = 1_000;
+
+/** What happens with agents, whichever way they are reached; and what they are told without asking. */
+export interface FleetHandlers extends HostsHandlers {
+  /** Sends the lock to every connected agent of a tenant, at once. */
+  readonly sendLock: (tenantId: string) => Promise<void>;
+  /** Sends the newest policy document to every connected agent of a tenant. */
+  readonly sendPolicy: (tenantId: string) => Promise<void>;
+}
+
+type Growth = Awaited<ReturnType<AuditService['checkpointAfter']>>;
+
+class Handlers implements FleetHandlers {
+  readonly #deps: HandlersDeps;
+  /** Size of the log that each connected agent has seen. */
+  readonly #seenSize = new Map<string, number>();
+  readonly #alarms = new Map<string, { sinceMs: number; count: number }>();
+  readonly #growth = new Map<string, { readonly untilMs: number; readonly found: Promise<Growth> }>();
+
+  constructor(deps: HandlersDeps) {
+    this.#deps = deps;
+  }
+
+  readonly authenticate: HostsHandlers['authenticate'] = (certificate) =>
+    this.#deps.agents.authenticate(certificate);
+
+  readonly connected: HostsHandlers['connected'] = async (identity, hello) => {
+    const { agents, commands, clock, locks, heartbeatS } = this.#deps;
+    const { tenantId, agentId } = identity;
+    if ((await agents.connected(identity, hello)) === 'barred') {
+      return [{ type: 'refused', code: 'revoked', detail: 'this agent is not accepted any more' }];
+    }
+    const open = await commands.connected(identity);
+    const resultsHeld = await commands.resultsHeld(tenantId, agentId);
+    this.#seenSize.set(agentId, hello.treeSize);
+    const checkpoint = await this.#checkpointFrame(tenantId, hello.treeSize);
+    this.#deps.arrived(identity, hello);
+    return [
+      { type: 'welcome', serverTime: toInstant(clock.now()), heartbeatS, resultsHeld },
+      ...(await this.#policyFrames(tenantId, hello.policyEpoch)),
+      await locks.frame(tenantId),
+      ...(checkpoint === null ? [] : [checkpoint]),
+      ...open,
+    ];
+  };
+
+  readonly disconnected: HostsHandlers['disconnected'] = async (identity, reason) => {
+    this.#seenSize.delete(identity.agentId);
+    this.#deps.commands.disconnected(identity);
+    // The connection that replaces this one is already being noted.
+    if (reason !== 'replaced') await this.#deps.agents.disconnected(identity);
+  };
+
+  readonly cloned: HostsHandlers['cloned'] = (identity, evidence) =>
+    this.#deps.agents.recordClone(identity, { ...evidence });
+
+  readonly frame: HostsHandlers['frame'] = async (identity, frame) => {
+    switch (frame.type) {
+      case 'heartbeat':
+        return this.#heartbeat(identity, frame);
+      case 'results':
+        return this.#deps.commands.receiveResults(identity, frame);
+      case 'progress':
+        this.#deps.progress(identity, frame);
+        return;
+      case 'inventory':
+        return this.#deps.fleet.recordInventory(identity.tenantId, identity.hostId, frame.inventory);
+      case 'renew':
+        return this.#answer(identity, () => this.#deps.agents.renew(identity, frame));
+      case 'alarm':
+        if (this.#admitAlarm(identity.agentId)) await this.#deps.agents.recordAlarm(identity, frame);
+    }
+  };
+
+  readonly sendLock = async (tenantId: string): Promise<void> => {
+    const frame = await this.#deps.locks.frame(tenantId);
+    this.#sendAll(tenantId, frame);
+  };
+
+  readonly sendPolicy = async (tenantId: string): Promise<void> => {
+    const { db, trust } = this.#deps;
+    const newest = (await db.inTenant(tenantId, (tx) => trust.chain(tx))).at(-1);
+    if (newest !== undefined) this.#sendAll(tenantId, { type: 'policy', envelopes: [newest] });
+  };
+
+  #sendAll(tenantId: string, frame: ServerFrame): void {
+    for (const agent of this.#deps.port.connectedAgents()) {
+      if (agent.tenantId === tenantId) this.#deps.port.send(agent.agentId, frame);
+    }
+  }
+
+  async #heartbeat(identity: AgentIdentity, heartbeat: Heartbeat): Promise<void> {
+    const { agents, locks, port } = this.#deps;
+    const { tenantId, agentId } = identity;
+    // The answer first: it keeps the agent's view of the lock fresh, whatever becomes of the rest.
+    port.send(agentId, await locks.frame(tenantId));
+    const witnessed = await this.#witness(identity, heartbeat.cosignature);
+    if (witnessed !== null) this.#seenSize.set(agentId, witnessed);
+    agents.heard(identity, heartbeat, witnessed);
+    const checkpoint = await this.#checkpointFrame(tenantId, this.#seenSize.get(agentId) ?? 0);
+    if (checkpoint !== null) port.send(agentId, checkpoint);
+  }
+
+  /** Size of the tree that the agent has cosigned, when its signature is good and it saw the log that we have. */
+  async #witness(identity: AgentIdentity, cosignature: Heartbeat['cosignature']): Promise<number | null> {
+    if (cosignature === null) return null;
+    const { agents, audit } = this.#deps;
+    const { tenantId, agentId } = identity;
+    const publicKeySpki = await agents.resultKeyOf(tenantId, agentId);
+    if (publicKeySpki === null) return null;
+    const { treeSize, rootSha256, signature } = cosignature;
+    const verdict = await audit.witness(tenantId, {
+      agentId,
+      publicKeySpki,
+      treeSize,
+      rootSha256,
+      signature,
+    });
+    if (verdict !== 'agrees') this.#deps.log.warn({ agentId, tenantId, verdict }, 'a witness does not agree');
+    return verdict === 'agrees' ? treeSize : null;
+  }
+
+  /** The newest checkpoint for whoever has seen `fromSize` entries. Most agents have seen the same: they share the proof. */
+  async #checkpointFrame(tenantId: string, fromSize: number): Promise<ServerFrame | null> {
+    const nowMs = this.#deps.clock.now();
+    const key = `${tenantId} ${fromSize}`;
+    let known = this.#growth.get(key);
+    if (known === undefined || nowMs >= known.untilMs) {
+      if (this.#growth.size >= maxCachedCheckpoints) this.#growth.clear();
+      known = {
+        untilMs: nowMs + checkpointLifeMs,
+        found: this.#deps.audit.checkpointAfter(tenantId, fromSize),
+      };
+      known.found.catch(() => this.#growth.delete(key));
+      this.#growth.set(key, known);
+    }
+    const growth = await known.found;
+    return growth === null
+      ? null
+      : { type: 'checkpoint', checkpoint: growth.checkpoint, proof: growth.proof };
+  }
+
+  async #policyFrames(tenantId: string, afterEpoch: number): Promise<ServerFrame[]> {
+    const { db, trust } = this.#deps;
+    const envelopes = await db.inTenant(tenantId, (tx) => trust.chain(tx, afterEpoch));
+    const frames: ServerFrame[] = [];
+    for (let start = 0; start < envelopes.length; start += policiesPerFrame) {
+      frames.push({ type: 'policy', envelopes: envelopes.slice(start, start + policiesPerFrame) });
+    }
+    return frames;
+  }
+
+  /** Sends what `make` gives; an expected refusal is said to the agent instead. */
+  async #answer(identity: AgentIdentity, make: () => Promise<ServerFrame>): Promise<void> {
+    try {
+      this.#deps.port.send(identity.agentId, await make());
+    } catch (error) {
+      if (!(error instanceof AppError)) throw error;
+      const detail = error.detail ?? error.code;
+      this.#deps.port.send(identity.agentId, { type: 'refused', code: error.code, detail });
+    }
+  }
+
+  #admitAlarm(agentId: string): boolean {
+    const nowMs = this.#deps.clock.now();
+    const known = this.#alarms.get(agentId);
+    const isOld = known === undefined || nowMs - known.sinceMs > alarmWindowMs;
+    const count = isOld ? 1 : known.count + 1;
+    this.#alarms.set(agentId, { sinceMs: isOld ? nowMs : known.sinceMs, count });
+    return count <= alarmsPerWindow;
+  }
+}
+
+export function createHostsHandlers(deps: HandlersDeps): FleetHandlers {
+  return new Handlers(deps);
+}
