@@ -24,7 +24,7 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
-          include: [unitRooms, 'test/tidy.test.ts'],
+          include: [unitRooms, 'test/*.test.ts'],
           exclude: ['**/node_modules/**', '**/.atlas/**'],
           testTimeout: 10_000,
         },

@@ -34,5 +34,15 @@ export function keepSecrets(stateDir: string): Secrets {
   }
   const kekFile = path.join(folder, 'kek');
   if (!existsSync(kekFile)) writeWhole(kekFile, randomBytes(32), 0o600);
-  return { fileOf, read: (name) => readFileSync(fileOf(name), 'utf8').trim(), kekFile };
+  return openSecrets(folder);
+}
+
+/** Secrets that exist already in a folder, as containers get them. */
+export function openSecrets(folder: string): Secrets {
+  const fileOf = (name: PasswordName): string => path.join(folder, name);
+  return {
+    fileOf,
+    read: (name) => readFileSync(fileOf(name), 'utf8').trim(),
+    kekFile: path.join(folder, 'kek'),
+  };
 }

@@ -108,7 +108,7 @@ export function createServerService(after: string[], options: ServerOptions): Se
       env: { ...process.env, ...createServerEnvironment(options) },
     }),
     isReady: () => answersOk(`http://127.0.0.1:${options.ports.people}/healthz`),
-    readyTimeoutMs: 60_000,
+    readyTimeoutMs: 120_000,
     stopSignal: 'SIGTERM',
     stopTimeoutMs: 20_000,
   };
