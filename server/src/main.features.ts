@@ -21,8 +21,7 @@ import { createTenantsModule } from './features/tenants/tenants.module.ts';
 import { createTrustModule } from './features/trust/trust.module.ts';
 import { createAgentLink } from './hosts/agent-link/agentLink.ts';
 import { createEnrolmentListener } from './hosts/agent-link/enrolmentListener.ts';
-import { createHostsHandlers } from './main.hosts.ts';
-import type { HostsHandlers } from './hosts/port.ts';
+import { connectTrust, createHostsHandlers } from './main.hosts.ts';
 import type { Platform } from './main.platform.ts';
 import { logOrigin } from './platform/audit/checkpoint.ts';
 import type { Authenticate } from './platform/http/caller.ts';
@@ -183,7 +182,6 @@ type Work = ReturnType<typeof createWork>;
 /** The two listeners for hosts, and what passes between them and the features. */
 function createHostsSide(platform: Platform, ground: Ground, work: Work) {
   const { clock, config, log } = platform;
-  const { trust } = ground;
   const { agents, commands, fleet, link, runs } = work;
   const enrolment = createEnrolmentListener({
     ...config.enrol,
@@ -196,47 +194,23 @@ function createHostsSide(platform: Platform, ground: Ground, work: Work) {
     disconnect: (agentId, code) => link.disconnect(agentId, code),
     authoritiesChanged: link.reloadTls,
   });
-  const unlucky =
-    (what: string) =>
-    (error: unknown): void =>
-      log.warn({ err: error }, what);
-  const handlers = createHostsHandlers({
+  const deps = {
     ...platform,
-    port: link,
+    link,
     heartbeatS,
-    agents: agents.service,
-    fleet: fleet.service,
-    trust: trust.service,
-    locks: trust.locks,
+    agents,
     audit: ground.audit.service,
     commands: commands.service,
-    progress: (agent, frame) => runs.service.progress(agent, frame),
-    arrived: (agent, hello) => {
-      runs.service
-        .agentConnected(agent, hello.openCommands)
-        .catch(unlucky('runs were not told of an agent: the sweep looks again'));
-    },
-  });
-  // Whatever an agent says, it is alive.
-  const frame: HostsHandlers['frame'] = (agent, said) => {
-    runs.service.heard(agent);
-    return handlers.frame(agent, said);
+    fleet: fleet.service,
+    runs: runs.service,
+    trust: ground.trust,
+    resultKeyOf: (tenantId: string, agentId: string) => agents.service.resultKeyOf(tenantId, agentId),
   };
-  trust.tell({
-    policyPublished: (tenantId) => {
-      handlers
-        .sendPolicy(tenantId)
-        .catch(unlucky('agents hear of a policy document when they connect again'));
-    },
-    lockChanged: (tenantId) => {
-      handlers.sendLock(tenantId).catch(unlucky('agents hear of the lock with their next heartbeat'));
-      runs.service.lockChanged(tenantId).catch(unlucky('runs hear of the lock with the next sweep'));
-    },
-  });
+  connectTrust(deps);
   return {
     start: async () => {
       agents.service.start();
-      await link.start({ ...handlers, frame });
+      await link.start(createHostsHandlers(deps));
       await enrolment.start();
     },
     stop: async () => {

@@ -3,30 +3,28 @@ import { toInstant, type Clock } from './platform/clock.ts';
 import type { Db } from './platform/db.ts';
 import { AppError } from './platform/errors.ts';
 import type { Logger } from './platform/log.ts';
-import type { AgentsService } from './features/agents/agents.module.ts';
+import type { AgentsModule } from './features/agents/agents.module.ts';
 import type { AuditService } from './features/audit/audit.module.ts';
 import type { CommandsService } from './features/commands/commands.module.ts';
 import type { FleetService } from './features/fleet/fleet.module.ts';
-import type { LocksService, TrustService } from './features/trust/trust.module.ts';
+import type { RunsService } from './features/runs/runs.module.ts';
+import type { TrustModule } from './features/trust/trust.module.ts';
 import type { AgentIdentity, HelloFrame, HostsHandlers, HostsPort, LaterFrame } from './hosts/port.ts';
 
 type Heartbeat = Extract<LaterFrame, { type: 'heartbeat' }>;
-type Progress = Extract<LaterFrame, { type: 'progress' }>;
 
-export interface HandlersDeps {
-  readonly port: Pick<HostsPort, 'send' | 'connectedAgents'>;
+export interface HostsDeps {
+  readonly link: Pick<HostsPort, 'send' | 'connectedAgents'>;
   readonly db: Db;
   readonly clock: Clock;
   readonly log: Logger;
-  readonly agents: AgentsService;
+  readonly agents: Pick<AgentsModule, 'service'>;
   readonly fleet: Pick<FleetService, 'recordInventory'>;
-  readonly trust: Pick<TrustService, 'chain'>;
-  readonly locks: Pick<LocksService, 'frame'>;
+  readonly trust: TrustModule;
   readonly audit: Pick<AuditService, 'checkpointAfter' | 'witness'>;
   readonly commands: Pick<CommandsService, 'connected' | 'disconnected' | 'resultsHeld' | 'receiveResults'>;
-  readonly progress: (agent: AgentIdentity, frame: Progress) => void;
-  /** Told when an agent is there again, so that what waits for it goes on. */
-  readonly arrived: (agent: AgentIdentity, hello: HelloFrame) => void;
+  readonly runs: Pick<RunsService, 'agentConnected' | 'heard' | 'progress' | 'lockChanged'>;
+  readonly resultKeyOf: (tenantId: string, agentId: string) => Promise<Buffer | null>;
   readonly heartbeatS: number;
 }
 
@@ -37,45 +35,37 @@ const alarmsPerWindow = 10;
 const checkpointLifeMs = 1_000;
 const maxCachedCheckpoints = 1_000;
 
-/** What happens with agents, whichever way they are reached; and what they are told without asking. */
-export interface FleetHandlers extends HostsHandlers {
-  /** Sends the lock to every connected agent of a tenant, at once. */
-  readonly sendLock: (tenantId: string) => Promise<void>;
-  /** Sends the newest policy document to every connected agent of a tenant. */
-  readonly sendPolicy: (tenantId: string) => Promise<void>;
-}
-
 type Growth = Awaited<ReturnType<AuditService['checkpointAfter']>>;
 
-class Handlers implements FleetHandlers {
-  readonly #deps: HandlersDeps;
+class Handlers implements HostsHandlers {
+  readonly #deps: HostsDeps;
   /** Size of the log that each connected agent has seen. */
   readonly #seenSize = new Map<string, number>();
   readonly #alarms = new Map<string, { sinceMs: number; count: number }>();
   readonly #growth = new Map<string, { readonly untilMs: number; readonly found: Promise<Growth> }>();
 
-  constructor(deps: HandlersDeps) {
+  constructor(deps: HostsDeps) {
     this.#deps = deps;
   }
 
   readonly authenticate: HostsHandlers['authenticate'] = (certificate) =>
-    this.#deps.agents.authenticate(certificate);
+    this.#deps.agents.service.authenticate(certificate);
 
   readonly connected: HostsHandlers['connected'] = async (identity, hello) => {
-    const { agents, commands, clock, locks, heartbeatS } = this.#deps;
+    const { agents, commands, clock, trust, heartbeatS } = this.#deps;
     const { tenantId, agentId } = identity;
-    if ((await agents.connected(identity, hello)) === 'barred') {
+    if ((await agents.service.connected(identity, hello)) === 'barred') {
       return [{ type: 'refused', code: 'revoked', detail: 'this agent is not accepted any more' }];
     }
     const open = await commands.connected(identity);
     const resultsHeld = await commands.resultsHeld(tenantId, agentId);
     this.#seenSize.set(agentId, hello.treeSize);
     const checkpoint = await this.#checkpointFrame(tenantId, hello.treeSize);
-    this.#deps.arrived(identity, hello);
+    this.#resumeRuns(identity, hello);
     return [
       { type: 'welcome', serverTime: toInstant(clock.now()), heartbeatS, resultsHeld },
       ...(await this.#policyFrames(tenantId, hello.policyEpoch)),
-      await locks.frame(tenantId),
+      await trust.locks.frame(tenantId),
       ...(checkpoint === null ? [] : [checkpoint]),
       ...open,
     ];
@@ -85,65 +75,59 @@ class Handlers implements FleetHandlers {
     this.#seenSize.delete(identity.agentId);
     this.#deps.commands.disconnected(identity);
     // The connection that replaces this one is already being noted.
-    if (reason !== 'replaced') await this.#deps.agents.disconnected(identity);
+    if (reason !== 'replaced') await this.#deps.agents.service.disconnected(identity);
   };
 
   readonly cloned: HostsHandlers['cloned'] = (identity, evidence) =>
-    this.#deps.agents.recordClone(identity, { ...evidence });
+    this.#deps.agents.service.recordClone(identity, { ...evidence });
 
   readonly frame: HostsHandlers['frame'] = async (identity, frame) => {
+    // Whatever an agent says, it is alive.
+    this.#deps.runs.heard(identity);
     switch (frame.type) {
       case 'heartbeat':
         return this.#heartbeat(identity, frame);
       case 'results':
         return this.#deps.commands.receiveResults(identity, frame);
       case 'progress':
-        this.#deps.progress(identity, frame);
+        this.#deps.runs.progress(identity, frame);
         return;
       case 'inventory':
         return this.#deps.fleet.recordInventory(identity.tenantId, identity.hostId, frame.inventory);
       case 'renew':
-        return this.#answer(identity, () => this.#deps.agents.renew(identity, frame));
+        return this.#answer(identity, () => this.#deps.agents.service.renew(identity, frame));
       case 'alarm':
-        if (this.#admitAlarm(identity.agentId)) await this.#deps.agents.recordAlarm(identity, frame);
+        if (this.#admitAlarm(identity.agentId)) await this.#deps.agents.service.recordAlarm(identity, frame);
     }
   };
 
-  readonly sendLock = async (tenantId: string): Promise<void> => {
-    const frame = await this.#deps.locks.frame(tenantId);
-    this.#sendAll(tenantId, frame);
-  };
-
-  readonly sendPolicy = async (tenantId: string): Promise<void> => {
-    const { db, trust } = this.#deps;
-    const newest = (await db.inTenant(tenantId, (tx) => trust.chain(tx))).at(-1);
-    if (newest !== undefined) this.#sendAll(tenantId, { type: 'policy', envelopes: [newest] });
-  };
-
-  #sendAll(tenantId: string, frame: ServerFrame): void {
-    for (const agent of this.#deps.port.connectedAgents()) {
-      if (agent.tenantId === tenantId) this.#deps.port.send(agent.agentId, frame);
-    }
+  #resumeRuns(identity: AgentIdentity, hello: HelloFrame): void {
+    const { log, runs } = this.#deps;
+    runs
+      .agentConnected(identity, hello.openCommands)
+      .catch((error: unknown) =>
+        log.warn({ err: error }, 'runs were not told of an agent: the sweep looks again'),
+      );
   }
 
   async #heartbeat(identity: AgentIdentity, heartbeat: Heartbeat): Promise<void> {
-    const { agents, locks, port } = this.#deps;
+    const { agents, link, trust } = this.#deps;
     const { tenantId, agentId } = identity;
     // The answer first: it keeps the agent's view of the lock fresh, whatever becomes of the rest.
-    port.send(agentId, await locks.frame(tenantId));
+    link.send(agentId, await trust.locks.frame(tenantId));
     const witnessed = await this.#witness(identity, heartbeat.cosignature);
     if (witnessed !== null) this.#seenSize.set(agentId, witnessed);
-    agents.heard(identity, heartbeat, witnessed);
+    agents.service.heard(identity, heartbeat, witnessed);
     const checkpoint = await this.#checkpointFrame(tenantId, this.#seenSize.get(agentId) ?? 0);
-    if (checkpoint !== null) port.send(agentId, checkpoint);
+    if (checkpoint !== null) link.send(agentId, checkpoint);
   }
 
   /** Size of the tree that the agent has cosigned, when its signature is good and it saw the log that we have. */
   async #witness(identity: AgentIdentity, cosignature: Heartbeat['cosignature']): Promise<number | null> {
     if (cosignature === null) return null;
-    const { agents, audit } = this.#deps;
+    const { audit, resultKeyOf } = this.#deps;
     const { tenantId, agentId } = identity;
-    const publicKeySpki = await agents.resultKeyOf(tenantId, agentId);
+    const publicKeySpki = await resultKeyOf(tenantId, agentId);
     if (publicKeySpki === null) return null;
     const { treeSize, rootSha256, signature } = cosignature;
     const verdict = await audit.witness(tenantId, {
@@ -179,7 +163,7 @@ class Handlers implements FleetHandlers {
 
   async #policyFrames(tenantId: string, afterEpoch: number): Promise<ServerFrame[]> {
     const { db, trust } = this.#deps;
-    const envelopes = await db.inTenant(tenantId, (tx) => trust.chain(tx, afterEpoch));
+    const envelopes = await db.inTenant(tenantId, (tx) => trust.service.chain(tx, afterEpoch));
     const frames: ServerFrame[] = [];
     for (let start = 0; start < envelopes.length; start += policiesPerFrame) {
       frames.push({ type: 'policy', envelopes: envelopes.slice(start, start + policiesPerFrame) });
@@ -190,11 +174,11 @@ class Handlers implements FleetHandlers {
   /** Sends what `make` gives; an expected refusal is said to the agent instead. */
   async #answer(identity: AgentIdentity, make: () => Promise<ServerFrame>): Promise<void> {
     try {
-      this.#deps.port.send(identity.agentId, await make());
+      this.#deps.link.send(identity.agentId, await make());
     } catch (error) {
       if (!(error instanceof AppError)) throw error;
       const detail = error.detail ?? error.code;
-      this.#deps.port.send(identity.agentId, { type: 'refused', code: error.code, detail });
+      this.#deps.link.send(identity.agentId, { type: 'refused', code: error.code, detail });
     }
   }
 
@@ -208,6 +192,37 @@ class Handlers implements FleetHandlers {
   }
 }
 
-export function createHostsHandlers(deps: HandlersDeps): FleetHandlers {
+/** What the product does with what agents say: each frame goes to the one feature that owns its matter. */
+export function createHostsHandlers(deps: HostsDeps): HostsHandlers {
   return new Handlers(deps);
+}
+
+/** Tells connected agents of a tenant at once what has changed for them. */
+export function connectTrust(deps: HostsDeps): void {
+  const { db, link, log, runs, trust } = deps;
+  const sendAll = (tenantId: string, frame: ServerFrame): void => {
+    for (const agent of link.connectedAgents()) {
+      if (agent.tenantId === tenantId) link.send(agent.agentId, frame);
+    }
+  };
+  const unlucky =
+    (what: string) =>
+    (error: unknown): void =>
+      log.warn({ err: error }, what);
+  const sendPolicy = async (tenantId: string): Promise<void> => {
+    const newest = (await db.inTenant(tenantId, (tx) => trust.service.chain(tx))).at(-1);
+    if (newest !== undefined) sendAll(tenantId, { type: 'policy', envelopes: [newest] });
+  };
+  trust.tell({
+    policyPublished: (tenantId) => {
+      sendPolicy(tenantId).catch(unlucky('agents hear of a policy document when they connect again'));
+    },
+    lockChanged: (tenantId) => {
+      trust.locks
+        .frame(tenantId)
+        .then((frame) => sendAll(tenantId, frame))
+        .catch(unlucky('agents hear of the lock with their next heartbeat'));
+      runs.lockChanged(tenantId).catch(unlucky('runs hear of the lock with the next sweep'));
+    },
+  });
 }
