@@ -117,7 +117,8 @@ export interface ReleaseBend {
   readonly payload?: (bytes: Buffer) => Buffer;
   readonly targetBytes?: (bytes: Buffer) => Buffer;
   readonly leaf?: Record<string, unknown>;
-  readonly logEntriesAfter?: number;
+  /** Entries that the log already holds; the approval and two more are appended to it. */
+  readonly logLeaves?: Buffer[];
   readonly logKey?: ReturnType<typeof createEd25519Key>;
 }
 
@@ -144,15 +145,16 @@ function auditPart(world: World, subject: { id: string; digest: string }, bend: 
     details: {},
     ...bend.leaf,
   });
-  const after = Array.from({ length: bend.logEntriesAfter ?? 2 }, (_, n) => Buffer.from(`after ${n}`));
-  const leaves = [Buffer.from('one'), Buffer.from('two'), leaf, ...after];
+  const leaves = bend.logLeaves ?? [Buffer.from('one'), Buffer.from('two')];
+  const leafIndex = leaves.length;
+  leaves.push(leaf, Buffer.from('after one'), Buffer.from('after two'));
   const log = { origin: world.policy.auditLog.origin, privateKey: (bend.logKey ?? world.log).privateKey };
   return {
     leaves,
     audit: {
       leaf: leaf.toString('base64url'),
-      leafIndex: 2,
-      proof: inclusionProof(leaves, 2),
+      leafIndex,
+      proof: inclusionProof(leaves, leafIndex),
       checkpoint: signCheckpoint(leaves, log),
     },
   };

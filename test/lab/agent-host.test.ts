@@ -50,6 +50,8 @@ class HostUnderTest {
   readonly server: AgentsServer;
   hostRunId = randomUUID();
   released: Released | null = null;
+  /** One log for all releases: another one would be a fork, and the agent would say so. */
+  readonly logLeaves: Buffer[] = [];
 
   private constructor(host: LabHost, server: AgentsServer) {
     this.host = host;
@@ -72,7 +74,7 @@ class HostUnderTest {
 
   release(orders: Order[]): void {
     this.hostRunId = randomUUID();
-    this.released = releaseFor(this.server.world, { target: { orders } });
+    this.released = releaseFor(this.server.world, { target: { orders }, logLeaves: this.logLeaves });
     this.server.send({ type: 'release', releaseId: this.released.release.id, bundle: this.released.bundle });
   }
 

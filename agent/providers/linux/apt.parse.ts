@@ -93,7 +93,7 @@ export function parseStatusLine(line: string): StatusLine | null {
 const faults: readonly [RegExp, ResultCode][] = [
   [/could not get lock|unable to (acquire|lock)|is another process using it/i, 'package_lock_busy'],
   [/dpkg was interrupted|dpkg --configure -a/i, 'dpkg_interrupted'],
-  [/not enough free space|no space left on device/i, 'no_space'],
+  [/enough free space|no space left on device/i, 'no_space'],
   [/hash sum mismatch|unexpected size/i, 'digest_mismatch'],
   [
     /version '.*' for '.*' was not found|unable to locate package|has no installation candidate/i,
