@@ -213,8 +213,13 @@ export interface HostCandidate {
 export async function listCandidates(tx: TenantTx, hostIds: readonly string[]): Promise<HostCandidate[]> {
   if (hostIds.length === 0) return [];
   const rows = await overview(tx)
-    .leftJoin('host_facts', 'host_facts.host_id', 'host_overview.id')
-    .select('host_facts.inventory')
+    .select((eb) =>
+      eb
+        .selectFrom('host_facts')
+        .select('host_facts.inventory')
+        .whereRef('host_facts.host_id', '=', 'host_overview.id')
+        .as('inventory'),
+    )
     .where(sql<boolean>`host_overview.id = any(${[...hostIds]}::uuid[])`)
     .execute();
   return rows.map((row) => {
