@@ -1,7 +1,10 @@
 import type { ErrorCode, Problem } from '#contract/errors.ts';
 
-/** `network`: nothing answered. `unreadable`: something answered, but not in ATLAS's terms (a proxy, for instance). */
-export type ClientErrorCode = ErrorCode | 'network' | 'unreadable';
+/**
+ * `network`: nothing answered. `unreadable`: something answered, but not in ATLAS's terms (a proxy, for instance).
+ * `declined`: the person closed the passkey dialog or let it run out.
+ */
+export type ClientErrorCode = ErrorCode | 'network' | 'unreadable' | 'declined';
 
 interface ApiErrorOptions {
   readonly status?: number;
@@ -65,6 +68,9 @@ export async function readProblem(response: Response): Promise<ApiError> {
 /** Anything that was thrown, as an ApiError; a bug of ours keeps its own words as the detail. */
 export function toApiError(error: unknown): ApiError {
   if (error instanceof ApiError) return error;
+  if (error instanceof DOMException && ['NotAllowedError', 'AbortError'].includes(error.name)) {
+    return new ApiError('declined', { cause: error });
+  }
   return new ApiError('internal', {
     detail: error instanceof Error ? error.message : String(error),
     cause: error,

@@ -22,10 +22,50 @@ const page = (
 
 /** Every page, its own chunk each. The first that fits wins. */
 export const pageRoutes: readonly PageRoute[] = [
+  page('/t/:tenantId/today', {
+    section: 'today',
+    permission: 'fleet.read',
+    load: () => import('./features/today/TodayPage.svelte'),
+  }),
+  page('/t/:tenantId/start', {
+    section: 'today',
+    permission: 'fleet.read',
+    load: () => import('./features/today/FirstRunPage.svelte'),
+  }),
   page('/t/:tenantId/hosts', {
     section: 'fleet',
     permission: 'fleet.read',
     load: () => import('./features/fleet/FleetPage.svelte'),
+  }),
+  page('/t/:tenantId/hosts/:hostId', {
+    section: 'fleet',
+    permission: 'fleet.read',
+    load: () => import('./features/fleet/HostPage.svelte'),
+  }),
+  page('/t/:tenantId/plans', {
+    section: 'plans',
+    permission: 'plans.read',
+    load: () => import('./features/plans/PlansPage.svelte'),
+  }),
+  page('/t/:tenantId/plans/new', {
+    section: 'plans',
+    permission: 'plans.create',
+    load: () => import('./features/plans/PlanBuilderPage.svelte'),
+  }),
+  page('/t/:tenantId/plans/:planId', {
+    section: 'plans',
+    permission: 'plans.read',
+    load: () => import('./features/plans/PlanPage.svelte'),
+  }),
+  page('/t/:tenantId/releases', {
+    section: 'releases',
+    permission: 'releases.read',
+    load: () => import('./features/releases/ReleasesPage.svelte'),
+  }),
+  page('/t/:tenantId/releases/:releaseId', {
+    section: 'releases',
+    permission: 'releases.read',
+    load: () => import('./features/releases/SigningPage.svelte'),
   }),
   page('/t/:tenantId/runs', {
     section: 'runs',
@@ -36,6 +76,16 @@ export const pageRoutes: readonly PageRoute[] = [
     section: 'runs',
     permission: 'runs.read',
     load: () => import('./features/runs/RunPage.svelte'),
+  }),
+  page('/t/:tenantId/audit', {
+    section: 'audit',
+    permission: 'audit.read',
+    load: () => import('./features/audit/AuditPage.svelte'),
+  }),
+  page('/t/:tenantId/settings/:part', {
+    section: 'settings',
+    permission: null,
+    load: () => import('./features/settings/SettingsPage.svelte'),
   }),
   page('/accessibilite', {
     section: null,

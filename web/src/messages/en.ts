@@ -1,9 +1,25 @@
 import { access } from './en/access.ts';
+import { audit } from './en/audit.ts';
 import { errors } from './en/errors.ts';
 import { fleet } from './en/fleet.ts';
 import { frame } from './en/frame.ts';
+import { plans } from './en/plans.ts';
+import { releases } from './en/releases.ts';
 import { runs } from './en/runs.ts';
+import { settings } from './en/settings.ts';
+import { today } from './en/today.ts';
 import type { MessageKey } from './fr.ts';
 
 /** Every text in English; a missing key does not compile. */
-export const en: Readonly<Record<MessageKey, string>> = { ...access, ...errors, ...fleet, ...frame, ...runs };
+export const en: Readonly<Record<MessageKey, string>> = {
+  ...access,
+  ...audit,
+  ...errors,
+  ...fleet,
+  ...frame,
+  ...plans,
+  ...releases,
+  ...runs,
+  ...settings,
+  ...today,
+};

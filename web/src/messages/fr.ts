@@ -1,9 +1,25 @@
 import { access } from './fr/access.ts';
+import { audit } from './fr/audit.ts';
 import { errors } from './fr/errors.ts';
 import { fleet } from './fr/fleet.ts';
 import { frame } from './fr/frame.ts';
+import { plans } from './fr/plans.ts';
+import { releases } from './fr/releases.ts';
 import { runs } from './fr/runs.ts';
+import { settings } from './fr/settings.ts';
+import { today } from './fr/today.ts';
 
 /** Every text in French, the source. Keys are sorted by part of the product. */
-export const fr = { ...access, ...errors, ...fleet, ...frame, ...runs } as const;
+export const fr = {
+  ...access,
+  ...audit,
+  ...errors,
+  ...fleet,
+  ...frame,
+  ...plans,
+  ...releases,
+  ...runs,
+  ...settings,
+  ...today,
+} as const;
 export type MessageKey = keyof typeof fr;

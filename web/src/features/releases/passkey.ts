@@ -42,8 +42,3 @@ export async function createPasskey(options: object): Promise<object> {
   if (!(credential instanceof PublicKeyCredential)) throw new Error('the browser made no passkey');
   return credential.toJSON();
 }
-
-/** True when the person closed the passkey dialog or let it run out: nothing went wrong, nothing was signed. */
-export function isDeclined(error: unknown): boolean {
-  return error instanceof DOMException && (error.name === 'NotAllowedError' || error.name === 'AbortError');
-}

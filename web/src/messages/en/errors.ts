@@ -59,4 +59,6 @@ export const errors: Readonly<Record<keyof typeof source, string>> = {
   'remedy.identity_provider_unavailable': 'Check the Keycloak service in the appliance’s status.',
   'remedy.network': 'Check the network; the page will refresh by itself when the server answers.',
   'remedy.unreadable': 'A proxy may stand between you and ATLAS.',
+  'error.declined': 'The key signed nothing.',
+  'remedy.declined': 'The request was closed or ran out. You can try again.',
 };

@@ -15,7 +15,8 @@ export const fleet: Readonly<Record<keyof typeof source, string>> = {
   'agent.clone_suspected': 'Clone suspected',
   'fleet.count': '{count, plural, =0 {No server} one {# server} other {# servers}}',
   'fleet.matching': '{count, plural, =0 {No server matches} one {# server matches} other {# servers match}}',
-  'fleet.selected': '{count, plural, =0 {No server selected} one {# server selected} other {# servers selected}}',
+  'fleet.selected':
+    '{count, plural, =0 {No server selected} one {# server selected} other {# servers selected}}',
   'fleet.selectAll': 'Select all {count} that match',
   'fleet.clearSelection': 'Clear selection',
   'fleet.noneMatch': 'No server matches these filters',

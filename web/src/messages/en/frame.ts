@@ -26,7 +26,8 @@ export const frame: Readonly<Record<keyof typeof source, string>> = {
   'notice.failed': 'Refused: {text}',
   'signIn.title': 'Sign in',
   'signIn.heading': 'Maintenance of your servers: planned, signed, reversible.',
-  'signIn.lead': 'ATLAS ORCHESTRATOR prepares updates, has them released by two people, goes back within two minutes when a server stops answering, and keeps proof of every act.',
+  'signIn.lead':
+    'ATLAS ORCHESTRATOR prepares updates, has them released by two people, goes back within two minutes when a server stops answering, and keeps proof of every act.',
   'signIn.button': 'Sign in',
   'signIn.hint': 'You will be taken to your organisation’s sign-in page, then brought back here.',
   'frame.skip': 'Skip to content',
@@ -56,16 +57,20 @@ export const frame: Readonly<Record<keyof typeof source, string>> = {
   'section.settings': 'Settings',
   'stepUp.title': 'Confirm your identity',
   'stepUp.lead': 'This act needs a fresh proof of identity.',
-  'stepUp.note': 'You will go through the sign-in page and come back here. Nothing was done: repeat the act when you return.',
+  'stepUp.note':
+    'You will go through the sign-in page and come back here. Nothing was done: repeat the act when you return.',
   'stepUp.button': 'Confirm my identity',
   'missing.notFound.title': 'Page not found',
-  'missing.notFound.text': 'This address leads nowhere, or the object belongs to a client you have no access to.',
+  'missing.notFound.text':
+    'This address leads nowhere, or the object belongs to a client you have no access to.',
   'missing.forbidden.title': 'Access refused',
-  'missing.forbidden.text': 'Your role gives no access to this page. An administrator of the client can grant it in Settings, People.',
+  'missing.forbidden.text':
+    'Your role gives no access to this page. An administrator of the client can grant it in Settings, People.',
   'missing.noTenant.title': 'No client',
   'missing.noTenant.text': 'Your account belongs to no client. Ask an administrator to add you.',
   'missing.broken.title': 'The page could not be loaded',
-  'missing.broken.text': 'Part of the application did not reach your browser, probably after an update of ATLAS. Reload the page.',
+  'missing.broken.text':
+    'Part of the application did not reach your browser, probably after an update of ATLAS. Reload the page.',
   'missing.back': 'Back to Today',
   'live.live': 'Live',
   'live.polling': 'Refreshed every 5 s',
@@ -101,7 +106,8 @@ export const frame: Readonly<Record<keyof typeof source, string>> = {
   'lock.see': 'See and lift the stop',
   'lock.stop': 'Emergency stop',
   'lock.stopTitle': 'Emergency stop',
-  'lock.stopLead': 'Agents refuse every new order as soon as they receive the stop, within seconds. One person can stop; two are needed to go on.',
+  'lock.stopLead':
+    'Agents refuse every new order as soon as they receive the stop, within seconds. One person can stop; two are needed to go on.',
   'lock.scope': 'What should stop?',
   'lock.scopeRun': 'Only run {number}',
   'lock.scopeTenant': 'Everything at this client',
@@ -113,7 +119,6 @@ export const frame: Readonly<Record<keyof typeof source, string>> = {
   'lock.openButton': 'Sign the lifting',
   'lock.opened': 'Your signature is recorded.',
   'lock.openingSigned': '{signed} of {needed} signatures to lift the stop.',
-  'passkey.declined': 'The key signed nothing: the request was closed or ran out. You can try again.',
   'reason.label': 'Reason',
   'reason.hint': 'It is written to the audit log.',
   'reason.missing': 'Give the reason.',

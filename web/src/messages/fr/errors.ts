@@ -53,8 +53,11 @@ export const errors = {
   'remedy.rate_limited': 'Attendez une minute, puis recommencez.',
   'remedy.internal': 'Recommencez ; si cela persiste, transmettez le numéro de la demande à l’assistance.',
   'remedy.overloaded': 'Attendez quelques secondes, puis recommencez.',
-  'remedy.audit_unavailable': 'Vérifiez l’espace disque et la base de données de l’appliance, puis recommencez.',
+  'remedy.audit_unavailable':
+    'Vérifiez l’espace disque et la base de données de l’appliance, puis recommencez.',
   'remedy.identity_provider_unavailable': 'Vérifiez le service Keycloak dans l’état de l’appliance.',
   'remedy.network': 'Vérifiez le réseau ; la page se remettra à jour seule dès que le serveur répondra.',
   'remedy.unreadable': 'Un serveur mandataire se trouve peut-être entre vous et ATLAS.',
+  'error.declined': 'La clé n’a rien signé.',
+  'remedy.declined': 'La demande a été fermée ou a expiré. Vous pouvez recommencer.',
 } as const;

@@ -12,15 +12,18 @@ export const fleet = {
   'agent.revoked': 'Révoqué',
   'agent.clone_suspected': 'Clone suspecté',
   'fleet.count': '{count, plural, =0 {Aucun serveur} one {# serveur} other {# serveurs}}',
-  'fleet.matching': '{count, plural, =0 {Aucun serveur ne correspond} one {# serveur correspond} other {# serveurs correspondent}}',
-  'fleet.selected': '{count, plural, =0 {Aucun serveur sélectionné} one {# serveur sélectionné} other {# serveurs sélectionnés}}',
+  'fleet.matching':
+    '{count, plural, =0 {Aucun serveur ne correspond} one {# serveur correspond} other {# serveurs correspondent}}',
+  'fleet.selected':
+    '{count, plural, =0 {Aucun serveur sélectionné} one {# serveur sélectionné} other {# serveurs sélectionnés}}',
   'fleet.selectAll': 'Sélectionner les {count} qui correspondent',
   'fleet.clearSelection': 'Tout désélectionner',
   'fleet.noneMatch': 'Aucun serveur ne correspond à ces filtres',
   'fleet.noneMatchText': 'Retirez un filtre pour élargir la recherche.',
   'fleet.clearFilters': 'Retirer les filtres',
   'fleet.empty': 'Aucun serveur n’est encore enrôlé',
-  'fleet.emptyText': 'Émettez un jeton, copiez la ligne sur le serveur, et il apparaîtra ici avec ses mises à jour.',
+  'fleet.emptyText':
+    'Émettez un jeton, copiez la ligne sur le serveur, et il apparaîtra ici avec ses mises à jour.',
   'fleet.search': 'Rechercher un serveur',
   'fleet.searchPlaceholder': 'Nom, ou statut:unknown, tag:web…',
   'fleet.status': 'État',

@@ -24,7 +24,8 @@ export const frame = {
   'notice.failed': 'Refusé : {text}',
   'signIn.title': 'Connexion',
   'signIn.heading': 'La maintenance de vos serveurs, planifiée, signée, réversible.',
-  'signIn.lead': 'ATLAS ORCHESTRATOR prépare les mises à jour, les fait valider par deux personnes, revient en arrière en moins de deux minutes si un serveur ne répond plus, et garde la preuve de chaque geste.',
+  'signIn.lead':
+    'ATLAS ORCHESTRATOR prépare les mises à jour, les fait valider par deux personnes, revient en arrière en moins de deux minutes si un serveur ne répond plus, et garde la preuve de chaque geste.',
   'signIn.button': 'Se connecter',
   'signIn.hint': 'Vous serez dirigé vers la page d’identification de votre établissement, puis ramené ici.',
   'frame.skip': 'Aller au contenu',
@@ -54,16 +55,21 @@ export const frame = {
   'section.settings': 'Réglages',
   'stepUp.title': 'Confirmez votre identité',
   'stepUp.lead': 'Ce geste demande une preuve d’identité récente.',
-  'stepUp.note': 'Vous allez passer par la page d’identification puis revenir ici. Rien n’a été fait : vous recommencerez le geste au retour.',
+  'stepUp.note':
+    'Vous allez passer par la page d’identification puis revenir ici. Rien n’a été fait : vous recommencerez le geste au retour.',
   'stepUp.button': 'Confirmer mon identité',
   'missing.notFound.title': 'Page introuvable',
-  'missing.notFound.text': 'Cette adresse ne mène nulle part, ou l’objet appartient à un client auquel vous n’avez pas accès.',
+  'missing.notFound.text':
+    'Cette adresse ne mène nulle part, ou l’objet appartient à un client auquel vous n’avez pas accès.',
   'missing.forbidden.title': 'Accès refusé',
-  'missing.forbidden.text': 'Votre rôle ne donne pas accès à cette page. Un administrateur du client peut vous l’accorder dans Réglages, Personnes.',
+  'missing.forbidden.text':
+    'Votre rôle ne donne pas accès à cette page. Un administrateur du client peut vous l’accorder dans Réglages, Personnes.',
   'missing.noTenant.title': 'Aucun client',
-  'missing.noTenant.text': 'Votre compte n’est rattaché à aucun client. Demandez à un administrateur de vous ajouter.',
+  'missing.noTenant.text':
+    'Votre compte n’est rattaché à aucun client. Demandez à un administrateur de vous ajouter.',
   'missing.broken.title': 'La page n’a pas pu être chargée',
-  'missing.broken.text': 'Une partie de l’application n’est pas arrivée jusqu’à votre navigateur, sans doute après une mise à jour d’ATLAS. Rechargez la page.',
+  'missing.broken.text':
+    'Une partie de l’application n’est pas arrivée jusqu’à votre navigateur, sans doute après une mise à jour d’ATLAS. Rechargez la page.',
   'missing.back': 'Revenir à Aujourd’hui',
   'live.live': 'En direct',
   'live.polling': 'Actualisé toutes les 5 s',
@@ -71,7 +77,8 @@ export const frame = {
   'live.silent': 'Pas de nouvelles du serveur depuis {duration}',
   'live.lost': 'Serveur injoignable depuis {duration}',
   'tasks.title': 'Exécutions en cours',
-  'tasks.count': '{count, plural, =0 {Aucune exécution en cours} one {# exécution en cours} other {# exécutions en cours}}',
+  'tasks.count':
+    '{count, plural, =0 {Aucune exécution en cours} one {# exécution en cours} other {# exécutions en cours}}',
   'tasks.none': 'Rien ne tourne en ce moment.',
   'palette.title': 'Rechercher ou agir',
   'palette.hint': 'Tapez quelques lettres, choisissez avec les flèches, validez avec Entrée.',
@@ -99,7 +106,8 @@ export const frame = {
   'lock.see': 'Voir et lever l’arrêt',
   'lock.stop': 'Arrêt d’urgence',
   'lock.stopTitle': 'Arrêt d’urgence',
-  'lock.stopLead': 'Les agents refusent tout nouvel ordre dès qu’ils reçoivent l’arrêt, en quelques secondes. Une personne suffit pour arrêter ; il en faut deux pour reprendre.',
+  'lock.stopLead':
+    'Les agents refusent tout nouvel ordre dès qu’ils reçoivent l’arrêt, en quelques secondes. Une personne suffit pour arrêter ; il en faut deux pour reprendre.',
   'lock.scope': 'Que faut-il arrêter ?',
   'lock.scopeRun': 'Seulement l’exécution {number}',
   'lock.scopeTenant': 'Tout, chez ce client',
@@ -111,7 +119,6 @@ export const frame = {
   'lock.openButton': 'Signer la reprise',
   'lock.opened': 'Votre signature est enregistrée.',
   'lock.openingSigned': '{signed} signature(s) sur {needed} pour lever l’arrêt.',
-  'passkey.declined': 'La clé n’a rien signé : la demande a été fermée ou a expiré. Vous pouvez recommencer.',
   'reason.label': 'Motif',
   'reason.hint': 'Il est écrit au journal d’audit.',
   'reason.missing': 'Indiquez le motif.',

@@ -107,7 +107,8 @@ export const runs = {
   'run.resumeLead': 'Les vagues suivantes repartent dans l’ordre prévu.',
   'run.resumeDone': 'Exécution reprise.',
   'run.cancelTitle': 'Annuler l’exécution {number}',
-  'run.cancelLead': 'Chaque serveur s’arrête avant son prochain point sûr. Ce qui est déjà installé le reste. On ne revient pas sur une annulation.',
+  'run.cancelLead':
+    'Chaque serveur s’arrête avant son prochain point sûr. Ce qui est déjà installé le reste. On ne revient pas sur une annulation.',
   'run.cancelDone': 'Annulation demandée.',
   'runs.lead': 'Ce qui a été fait, ce qui se fait, ce qui est prévu.',
   'runs.list': 'Exécutions',
@@ -120,7 +121,8 @@ export const runs = {
   'log.lines': '{count, plural, =0 {aucune ligne} one {# ligne} other {# lignes}}',
   'log.search': 'Chercher dans le journal',
   'log.pause': 'Figer',
-  'log.resume': '{count, plural, =0 {Reprendre} one {Reprendre (# nouvelle)} other {Reprendre (# nouvelles)}}',
+  'log.resume':
+    '{count, plural, =0 {Reprendre} one {Reprendre (# nouvelle)} other {Reprendre (# nouvelles)}}',
   'log.empty': 'Rien pour l’instant : les lignes apparaîtront ici en direct.',
   'log.noneMatch': 'Aucune ligne ne correspond.',
   'outcome.patch': 'Mises à jour',
@@ -149,30 +151,40 @@ export const runs = {
   'outcomeGuard.failed': 'n’a pas pu être pris',
   'outcomeGuard.expired': 'effacé après le délai de garde',
   'decision.wave_started': 'La vague {wave} démarre avec {hosts} serveur(s).',
-  'decision.agent_silent': 'L’agent ne répond plus pendant l’étape « {state} » ; on attend son retour avant de conclure.',
+  'decision.agent_silent':
+    'L’agent ne répond plus pendant l’étape « {state} » ; on attend son retour avant de conclure.',
   'decision.agent_back': 'L’agent est revenu ; le travail reprend à l’étape « {state} ».',
-  'decision.guard_failed': 'Le point de retour n’a pas pu être pris ({code}) : rien n’a été changé sur le serveur.',
-  'decision.preflight_failed': 'Les vérifications préalables ont échoué ({code}) : rien n’a été changé sur le serveur.',
-  'decision.check_failed': 'Retour arrière décidé : la vérification « {check} » a échoué après la mise à jour.',
+  'decision.guard_failed':
+    'Le point de retour n’a pas pu être pris ({code}) : rien n’a été changé sur le serveur.',
+  'decision.preflight_failed':
+    'Les vérifications préalables ont échoué ({code}) : rien n’a été changé sur le serveur.',
+  'decision.check_failed':
+    'Retour arrière décidé : la vérification « {check} » a échoué après la mise à jour.',
   'decision.install_failed': 'L’installation a échoué ({code}).',
   'decision.download_failed': 'Le téléchargement a échoué ({code}) : rien n’a été changé sur le serveur.',
   'decision.restart_not_proven': 'Retour arrière décidé : le redémarrage n’est pas prouvé.',
-  'decision.commit_confirmed': 'Tout est au vert : la mise à jour est confirmée et le serveur ne reviendra plus en arrière.',
-  'decision.silence_reverted': 'Sans nouvelles d’ATLAS, le serveur est revenu seul à son point de retour, en {seconds} s.',
+  'decision.commit_confirmed':
+    'Tout est au vert : la mise à jour est confirmée et le serveur ne reviendra plus en arrière.',
+  'decision.silence_reverted':
+    'Sans nouvelles d’ATLAS, le serveur est revenu seul à son point de retour, en {seconds} s.',
   'decision.agent_reverted': 'L’agent a vu l’échec et est revenu seul à son point de retour, en {seconds} s.',
-  'decision.rolled_back': 'Le point de retour est remis en place et les vérifications sont au vert, en {seconds} s.',
+  'decision.rolled_back':
+    'Le point de retour est remis en place et les vérifications sont au vert, en {seconds} s.',
   'decision.rollback_failed': 'Le retour arrière a échoué : quelqu’un doit regarder ce serveur.',
   'decision.cancelled_by_person': 'Annulé par une personne avant le point sûr suivant.',
   'decision.window_over': 'La fenêtre de maintenance est terminée : plus aucune nouvelle étape ne commence.',
-  'decision.threshold_paused': 'Exécution suspendue : {percent} % de la vague {wave} ne s’est pas bien terminé.',
-  'decision.indeterminate': 'L’agent ne peut pas dire si l’effet a eu lieu : rien n’est rejoué, une personne décide.',
+  'decision.threshold_paused':
+    'Exécution suspendue : {percent} % de la vague {wave} ne s’est pas bien terminé.',
+  'decision.indeterminate':
+    'L’agent ne peut pas dire si l’effet a eu lieu : rien n’est rejoué, une personne décide.',
   'decision.late_truth': 'Une réponse tardive du serveur corrige ce que l’on croyait savoir.',
   'decision.refused_by_agent': 'L’agent a refusé l’ordre ({code}).',
   'decision.stopped_by_lock': 'Arrêté par l’arrêt d’urgence.',
   'decision.retried': 'Nouvel essai demandé par une personne.',
   'decision.clock_expired': 'Le délai de l’étape « {step} » est dépassé.',
   'decision.restart_not_needed': 'Aucun redémarrage n’était nécessaire.',
-  'decision.restart_skipped_by_policy': 'Un redémarrage serait nécessaire, mais la politique l’interdit : il reste à faire.',
+  'decision.restart_skipped_by_policy':
+    'Un redémarrage serait nécessaire, mais la politique l’interdit : il reste à faire.',
   'decision.nothing_to_do': 'Il n’y avait plus rien à installer.',
   'code.ok': 'réussi',
   'code.nothing_to_do': 'rien à faire',

@@ -1,0 +1,31 @@
+import type { Envelope } from '#contract/dsse.ts';
+
+/** The envelope without signatures, as a file to take to the root keys. */
+export function unsignedEnvelopeFile(draft: { payloadType: string; payload: string }): Blob {
+  const envelope: Envelope = { payloadType: draft.payloadType, payload: draft.payload, signatures: [] };
+  return new Blob([`${JSON.stringify(envelope, null, 2)}\n`], { type: 'application/json' });
+}
+
+/** A DSSE envelope from a file's text, or null; the server judges its signatures. */
+export function readEnvelope(text: string): Envelope | null {
+  try {
+    const value = JSON.parse(text) as Envelope;
+    const looksRight =
+      typeof value.payload === 'string' &&
+      typeof value.payloadType === 'string' &&
+      Array.isArray(value.signatures);
+    return looksRight ? value : null;
+  } catch {
+    // A file that is no JSON is no envelope.
+    return null;
+  }
+}
+
+/** Root keys typed one a line as `name key`, the key as base64url SubjectPublicKeyInfo. */
+export function readRootKeys(text: string): { keyId: string; publicKey: string }[] {
+  return text
+    .split('\n')
+    .map((line) => line.trim().split(/\s+/))
+    .filter((words) => words.length >= 2)
+    .map(([keyId = '', publicKey = '']) => ({ keyId, publicKey: publicKey.replace(/=+$/, '') }));
+}
