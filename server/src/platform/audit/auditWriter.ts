@@ -1,4 +1,3 @@
-import canonicalize from 'canonicalize';
 import { sql } from 'kysely';
 import { Compile } from 'typebox/compile';
 import { AuditLeaf } from '#contract/audit.ts';
@@ -6,6 +5,7 @@ import { toInstant, type Clock } from '../clock.ts';
 import type { AnyTx, Db } from '../db.ts';
 import { invariant } from '../errors.ts';
 import type { NewId } from '../ids.ts';
+import { toCanonicalText } from './jcs.ts';
 
 /** Largest leaf, bytes: tlog-tiles counts an entry's length in 16 bits. */
 export const maxLeafBytes = 65_535;
@@ -41,21 +41,8 @@ interface AuditWriterDeps {
 
 const leafSchema = Compile(AuditLeaf);
 
-/** Replaces what neither JSON text in PostgreSQL nor UTF-8 can carry: NUL and lone surrogates. */
-function clean(value: unknown): unknown {
-  if (typeof value === 'string') return value.toWellFormed().replaceAll('\u0000', '\ufffd');
-  if (Array.isArray(value)) return value.map(clean);
-  if (typeof value !== 'object' || value === null) return value;
-  return Object.fromEntries(
-    Object.entries(value).map(([key, member]) => [clean(key) as string, clean(member)]),
-  );
-}
-
 function serialise(leaf: AuditLeaf): Buffer {
-  // RFC 8785 throws on a lone surrogate and on numbers that JSON does not know.
-  const text = canonicalize({ ...leaf, details: clean(leaf.details) });
-  invariant(text !== undefined, 'an audit leaf has no canonical form');
-  const bytes = Buffer.from(text, 'utf8');
+  const bytes = Buffer.from(toCanonicalText(leaf), 'utf8');
   invariant(
     bytes.length <= maxLeafBytes,
     `the audit leaf of ${leaf.action} is ${bytes.length} bytes long, more than ${maxLeafBytes}`,
