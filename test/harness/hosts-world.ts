@@ -84,12 +84,13 @@ export async function startHostsWorld(options: { readonly heartbeatS?: number } 
     return Promise.resolve();
   };
   const base = { db, audit, clock, newId, log, emit };
-  const trust = createTrustModule({
+  const trustDeps = {
     ...base,
     publicUrl,
-    auditLog: (tenantId) =>
+    auditLog: (tenantId: string) =>
       Promise.resolve({ origin: logOrigin(tenantId), publicKey: key.publicKeySpki.toString('base64url') }),
-  });
+  };
+  const trust = createTrustModule(trustDeps);
   const agents = createAgentsModule({
     ...base,
     secrets: createSecretStore(db, randomBytes(32)),
@@ -161,6 +162,7 @@ export async function startHostsWorld(options: { readonly heartbeatS?: number } 
     clock,
     events,
     trust,
+    trustDeps,
     agents,
     fleet,
     link,

@@ -26,6 +26,8 @@ export function composeLock(
     readonly by: string;
     readonly reason: string;
     readonly issuedAt: string;
+    /** An opening waits for its second signature: stopping again makes it worthless. */
+    readonly openingWaits: boolean;
   },
 ): LockDocument {
   const isLocked = current?.document.state === 'locked';
@@ -34,7 +36,8 @@ export function composeLock(
   }
   const asked =
     wish.runId === null ? ({ kind: 'tenant' } as const) : ({ kind: 'run', runId: wish.runId } as const);
-  if (wish.state === 'locked' && isLocked && current.document.scope.kind === 'tenant') {
+  const isWhole = isLocked && current.document.scope.kind === 'tenant';
+  if (wish.state === 'locked' && isWhole && !wish.openingWaits) {
     throw new AppError('transition_refused', { detail: 'the tenant is stopped already' });
   }
   return {

@@ -61,10 +61,10 @@ export class LocksService {
     return this.#deps.db.inTenant(tenantId, async (tx) => {
       const current = await repository.currentLock(tx);
       const issuedAt = toInstant(this.#deps.clock.now());
-      const document = composeLock(current, { tenantId, by: actor.id, issuedAt, ...wish });
-      const opening = wish.state === 'open' ? await repository.findOpening(tx) : null;
-      const waits = opening !== null && this.#isAlive(opening, document.serial);
-      const payload = waits ? opening.payload : toCanonical(document);
+      const opening = await repository.findOpening(tx);
+      const openingWaits = opening !== null && this.#isAlive(opening, (current?.serial ?? 0) + 1);
+      const document = composeLock(current, { tenantId, by: actor.id, issuedAt, openingWaits, ...wish });
+      const payload = wish.state === 'open' && openingWaits ? opening.payload : toCanonical(document);
       const policy = await repository.currentPolicy(tx);
       const mine = policy?.document.approvers.filter((key) => key.personId === actor.id) ?? [];
       return {
