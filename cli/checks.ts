@@ -47,7 +47,7 @@ function toolChecks(directories: Directories): Check[] {
     check('lint', ['règles', 'rules'], ['eslint/bin/eslint.js', '.', '--max-warnings', '0', ...lintCache]),
     check('components', ['composants', 'components'], ['svelte-check/bin/svelte-check', ...components]),
     check('types', ['types', 'types'], ['typescript/bin/tsc', ...types]),
-    check('fences', ['frontières', 'fences'], ['dependency-cruiser/bin/dependency-cruise.mjs', ...fences]),
+    check('fences', ['frontières', 'fences'], ['dependency-cruiser/bin/dependency-cruiser.mjs', ...fences]),
     check('format', ['mise en forme', 'format'], ['prettier/bin/prettier.cjs', ...format]),
     check(
       'dead code',

@@ -85,7 +85,11 @@ export async function runVitest(
   quiet = false,
 ): Promise<Totals & Run> {
   const reportFile = path.join(directories.cacheDir, 'runs', `${project}-${process.pid}.json`);
-  const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${reportFile}`];
+  const reporters = [
+    `--reporter=${quiet ? 'dot' : 'default'}`,
+    '--reporter=json',
+    `--outputFile.json=${reportFile}`,
+  ];
   const line = tool(directories, 'vitest/vitest.mjs', 'run', `--project=${project}`, ...reporters);
   const run = await runProgram(directories, line, { quiet });
   return { ...run, ...countVitest(readJson<VitestReport>(reportFile), run.exitCode) };
