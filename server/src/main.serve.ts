@@ -9,9 +9,14 @@ import { createPeopleServer } from './platform/http/server.ts';
 
 const hourMs = 3_600_000;
 
-async function servePeople(platform: Platform, features: Features): Promise<FastifyInstance> {
+/** The listener for people, not yet listening. `checkResponses`: refuses to send what the contract does not allow. */
+export function createPeople(
+  platform: Platform,
+  features: Features,
+  { checkResponses }: { readonly checkResponses: boolean },
+): Promise<FastifyInstance> {
   const { config, clock, db, log, metrics, redis } = platform;
-  const app = await createPeopleServer({
+  return createPeopleServer({
     routes,
     handlers: features.handlers,
     authenticate: features.authenticate,
@@ -25,9 +30,8 @@ async function servePeople(platform: Platform, features: Features): Promise<Fast
     identity: { upstreamUrl: config.keycloak.url, realm: realmName },
     ready: db.check,
     extend: features.extend,
+    checkResponses,
   });
-  await app.listen(config.people);
-  return app;
 }
 
 /** Metrics have a listener of their own on the loopback: they are for the site's monitoring, not for people. */
@@ -82,7 +86,10 @@ export async function serve(config: Config): Promise<void> {
       log.warn({ err: error }, 'housekeeping is not scheduled'),
     );
   }
-  const people = config.roles.has('api') ? await servePeople(platform, features) : null;
+  const people = config.roles.has('api')
+    ? await createPeople(platform, features, { checkResponses: false })
+    : null;
+  await people?.listen(config.people);
   log.info({ publicUrl: config.publicUrl, roles: [...config.roles] }, 'ATLAS ORCHESTRATOR serves');
   log.info({ signal: await stopped }, 'stopping: what was accepted is finished first');
   await people?.close();
