@@ -59,7 +59,7 @@ export const GuardCreateArgs = Strict({
   minFreeBytes: Count,
   /** Seconds without a commit, from the start of the installation, after which the host reverts by itself. */
   confirmWithinS: Type.Integer({ minimum: 30, maximum: 86_400 }),
-  /** Seconds without a word from the server after the checks are green, after which the host reverts by itself. */
+  /** Seconds without a word from the server, once the update is in and nothing is under way, after which the host reverts by itself. */
   silentS: Type.Integer({ minimum: 15, maximum: 86_400 }),
 });
 

@@ -152,7 +152,7 @@ export class Guardian {
     readonly hostRunId: string;
     readonly releaseId: string;
     readonly snapshotPath: string;
-    readonly by: 'order' | 'agent';
+    readonly by: 'order' | 'agent' | 'guardian';
     readonly reason: string;
     readonly commandId: string | null;
     readonly detectedAtMs: number;

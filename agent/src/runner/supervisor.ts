@@ -1,5 +1,5 @@
 import type { Guardian } from '../guard/guardian.ts';
-import type { HostRunStore } from '../guard/hostRunStore.ts';
+import type { HostRunRecord, HostRunStore } from '../guard/hostRunStore.ts';
 
 /** Re-arming more often than this would only wear the disk. */
 const rearmEveryMs = 5000;
@@ -11,6 +11,10 @@ export interface SupervisorDeps {
   readonly runs: HostRunStore;
   readonly isLinkUp: () => boolean;
   readonly lastHeardMs: () => number | null;
+  /** True when no command waits or runs: only the server could say what comes next. */
+  readonly isIdle: () => boolean;
+  /** When this agent began; silence from before its start is nobody's fault. */
+  readonly startedAtMs: number;
   readonly onFault: (detail: string) => void;
 }
 
@@ -64,12 +68,34 @@ export class Supervisor {
       if (fault !== null) this.#deps.onFault(fault);
       return;
     }
+    if (this.#isAbandoned(run, nowMs)) {
+      const fault = await guardian.fire({
+        hostRunId: run.hostRunId,
+        releaseId: run.releaseId,
+        snapshotPath: armed.snapshotPath,
+        by: 'guardian',
+        reason: `no word from the server for ${run.silentS} s`,
+        commandId: null,
+        detectedAtMs: nowMs,
+      });
+      if (fault !== null) this.#deps.onFault(fault);
+      return;
+    }
     const heardMs = this.#deps.lastHeardMs() ?? 0;
     const mustMove = armed.silentDeadlineMs === null || heardMs > this.#rearmedAtMs;
     if (run.verifiedAtMs === null || !mustMove || nowMs - this.#rearmedAtMs < rearmEveryMs) return;
     this.#rearmedAtMs = nowMs;
     const silentDeadlineMs = Math.max(heardMs, run.verifiedAtMs) + run.silentS * 1000;
     await guardian.arm({ ...armed, silentDeadlineMs });
+  }
+
+  /** A changed host whose checks nobody has ordered yet, with nothing under way and the server gone for too long. */
+  #isAbandoned(run: HostRunRecord, nowMs: number): boolean {
+    const { isIdle, isLinkUp, lastHeardMs, startedAtMs } = this.#deps;
+    const waits = run.installedAtMs !== null && run.verifiedAtMs === null && run.verifyFailedAtMs === null;
+    if (!waits || isLinkUp() || !isIdle()) return false;
+    const sinceMs = Math.max(lastHeardMs() ?? startedAtMs, startedAtMs, run.installedAtMs ?? 0);
+    return nowMs - sinceMs > run.silentS * 1000;
   }
 
   /** Red checks: at once when cut off, after the agreed silence when the server is there but says nothing. */

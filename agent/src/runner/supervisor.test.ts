@@ -1,0 +1,128 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { Guardian } from '../guard/guardian.ts';
+import { HostRunStore } from '../guard/hostRunStore.ts';
+import type { HostRunRecord } from '../guard/hostRunStore.ts';
+import { Supervisor } from './supervisor.ts';
+
+const hostRunId = '0199d4a0-0000-7000-8000-000000000001';
+const record: HostRunRecord = {
+  v: 1,
+  hostRunId,
+  releaseId: hostRunId,
+  runId: hostRunId,
+  fence: 1,
+  tier: 'btrfs',
+  snapshotPath: '/snapshots/one',
+  snapshotUuid: 'uuid',
+  rootId: 256,
+  confirmWithinS: 600,
+  silentS: 60,
+  state: 'guarded',
+  installedAtMs: null,
+  verifyFailedAtMs: null,
+  verifyFailure: null,
+  verifiedAtMs: null,
+  expiresAtMs: null,
+};
+let directory: string;
+let guardian: Guardian;
+let runs: HostRunStore;
+let link: { isUp: boolean; heardMs: number | null; isIdle: boolean; startedAtMs: number };
+let faults: string[];
+const nowMs = Date.now();
+
+beforeEach(async () => {
+  directory = await mkdtemp(path.join(tmpdir(), 'atlas-supervisor-'));
+  for (const name of ['guardian', 'runs']) await mkdir(path.join(directory, name));
+  await writeFile(path.join(directory, 'script'), '#!/bin/sh\nexit 0\n', { mode: 0o755 });
+  guardian = new Guardian(directory, path.join(directory, 'script'));
+  runs = new HostRunStore(path.join(directory, 'runs'));
+  link = { isUp: true, heardMs: nowMs, isIdle: true, startedAtMs: nowMs - 3_600_000 };
+  faults = [];
+});
+
+afterEach(async () => {
+  await rm(directory, { recursive: true, force: true });
+});
+
+async function look(change: Partial<HostRunRecord>, atMs = nowMs): Promise<void> {
+  await runs.put({ ...record, ...change });
+  const revert = { hostRunId, releaseId: hostRunId, snapshotPath: '/snapshots/one' };
+  await guardian.arm({ ...revert, deadlineMs: nowMs + 600_000, silentDeadlineMs: null });
+  const supervisor = new Supervisor({
+    guardian,
+    runs,
+    isLinkUp: () => link.isUp,
+    lastHeardMs: () => link.heardMs,
+    isIdle: () => link.isIdle,
+    startedAtMs: link.startedAtMs,
+    onFault: (detail) => faults.push(detail),
+  });
+  await supervisor.tick(atMs);
+  expect(supervisor.armedUntil).not.toBeNull();
+}
+
+describe('an armed guard', () => {
+  it('is left alone while the update goes on', async () => {
+    await look({});
+    expect(await guardian.readFiring()).toBeNull();
+  });
+
+  it('fires at once when checks failed and the server is out of reach', async () => {
+    link = { ...link, isUp: false, heardMs: nowMs - 6000 };
+    await look({ verifyFailedAtMs: nowMs, verifyFailure: 'tcp 80: closed' });
+    expect(await guardian.readFiring()).toMatchObject({ by: 'agent', reason: 'tcp 80: closed', hostRunId });
+    expect(await guardian.readArmed()).toBeNull();
+  });
+
+  it('waits for the server’s word when it is there, and decides alone when none comes', async () => {
+    await look({ verifyFailedAtMs: nowMs });
+    expect(await guardian.readFiring()).toBeNull();
+    await look({ verifyFailedAtMs: nowMs }, nowMs + 61_000);
+    expect(await guardian.readFiring()).toMatchObject({ by: 'agent' });
+  });
+
+  it('waits through a short break of the connection', async () => {
+    link = { ...link, isUp: false, heardMs: nowMs - 1000 };
+    await look({ verifyFailedAtMs: nowMs });
+    expect(await guardian.readFiring()).toBeNull();
+  });
+
+  it('gets a deadline of silence after green checks, counted from the server’s last word', async () => {
+    await look({ verifiedAtMs: nowMs - 30_000 });
+    const silentMs = (await guardian.readArmed())?.silentDeadlineMs ?? 0;
+    expect(Math.abs(silentMs - (nowMs + 60_000))).toBeLessThan(2000);
+  });
+
+  it('fires when the update is in, the next order never came and the server is silent for too long', async () => {
+    link = { ...link, isUp: false, heardMs: nowMs - 61_000 };
+    await look({ installedAtMs: nowMs - 90_000 });
+    expect(await guardian.readFiring()).toMatchObject({
+      by: 'guardian',
+      reason: 'no word from the server for 60 s',
+    });
+  });
+
+  it('does not count silence while a command runs, while the server is there, or from before a restart', async () => {
+    const installed = { installedAtMs: nowMs - 90_000 };
+    link = { ...link, isUp: false, heardMs: nowMs - 61_000, isIdle: false };
+    await look(installed);
+    link = { ...link, isUp: true, isIdle: true };
+    await look(installed);
+    link = { ...link, isUp: false, heardMs: null, startedAtMs: nowMs - 59_000 };
+    await look(installed);
+    expect(await guardian.readFiring()).toBeNull();
+  });
+
+  it('says so when the revert cannot begin', async () => {
+    await writeFile(path.join(directory, 'script'), '#!/bin/sh\necho no space >&2\nexit 1\n', {
+      mode: 0o755,
+    });
+    link = { ...link, isUp: false, heardMs: null };
+    await look({ verifyFailedAtMs: nowMs });
+    expect(faults).toEqual(['no space']);
+  });
+});
