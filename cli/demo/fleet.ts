@@ -9,11 +9,11 @@ import type { CliContext } from '../context.ts';
 import { until } from './demo-client.ts';
 
 /** Six hosts; two of them have something coming. */
-export const demoHosts = ['web-1', 'web-2', 'web-3', 'web-4', 'portail', 'lointain'] as const;
+export const demoHosts = ['app-1', 'app-2', 'app-3', 'app-4', 'portail', 'relais'] as const;
 /** Gets the package whose new version breaks its web server. */
 export const brokenHost = 'portail';
 /** Loses its network once its updates are in. */
-export const cutHost = 'lointain';
+export const cutHost = 'relais';
 
 /** Makes and boots the demo's hosts; those that exist are booted only. */
 export async function createDemoLab(context: CliContext): Promise<{ lab: Lab; hosts: LabHost[] }> {

@@ -19,7 +19,7 @@ export const demoPolicy: MaintenancePolicyBody = {
     withinS: 30,
   },
   waves: { firstSize: 3, size: 3, pauseS: 3, failureThresholdPercent: 67 },
-  commitConfirm: { confirmWithinS: 1800, silentS: 45 },
+  commitConfirm: { confirmWithinS: 1800, silentS: 30 },
 };
 
 /** The demo's maintenance policy, made when it is absent. */
