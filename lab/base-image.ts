@@ -104,6 +104,14 @@ export interface BaseOptions {
   onBuild: () => void;
 }
 
+/** Hosts have copies of their own: an image of an older recipe serves nobody any more. */
+function removeOlderImages(cacheDir: string, image: string): void {
+  for (const name of readdirSync(cacheDir)) {
+    const isImage = name.startsWith('lab-base-') && name.endsWith('.img');
+    if (isImage && join(cacheDir, name) !== image) rmSync(join(cacheDir, name));
+  }
+}
+
 async function buildImage(image: string, options: BaseOptions, files: Record<string, string>): Promise<void> {
   const { suite, releaseUri } = options.sources;
   const work = mkdtempSync(join(options.cacheDir, 'lab-base-work-'));
@@ -129,6 +137,7 @@ async function buildImage(image: string, options: BaseOptions, files: Record<str
       { input: `deb [signed-by=${debianKeyring}] ${releaseUri} ${suite} main\n` },
     );
     renameSync(part, image);
+    removeOlderImages(options.cacheDir, image);
   } finally {
     rmSync(work, { recursive: true, force: true });
   }

@@ -1,9 +1,10 @@
 import { spawn } from 'node:child_process';
 import { closeSync, openSync, rmSync } from 'node:fs';
-import { readFile, readdir, rmdir } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pollUntil, runCommand } from './command.ts';
 import type { CommandOptions, CommandResult } from './command.ts';
+import { removeCgroups } from './host-cgroup.ts';
 import { LabError } from './lab.errors.ts';
 import { getHostCgroup } from './lab-paths.ts';
 import type { LabPaths } from './lab-paths.ts';
@@ -17,6 +18,8 @@ const superviseScript = join(import.meta.dirname, 'supervise-host.sh');
 const plugTimeoutMs = 5000;
 const bootTimeoutMs = 90_000;
 const powerOffTimeoutMs = 20_000;
+/** A disk still mounted somewhere must not be mounted a second time; on a busy machine the kernel takes its time. */
+const releaseTimeoutMs = 30_000;
 
 /** The living supervisor of a host, or undefined when the host is off. */
 export function findSupervisor(paths: LabPaths, name: string): ProcessIdentity | undefined {
@@ -135,37 +138,6 @@ async function waitForEnd(supervisor: ProcessIdentity, timeoutMs: number): Promi
   return ended === true;
 }
 
-/** Removes the empty cgroups that the host leaves behind, in every hierarchy. */
-async function removeCgroups(paths: LabPaths, hostIndex: number): Promise<void> {
-  const name = getHostCgroup(paths.labId, hostIndex);
-  const root = '/sys/fs/cgroup';
-  const hierarchies = (await readdir(root, { withFileTypes: true })).filter((entry) => entry.isDirectory());
-  const places = [root, ...hierarchies.map((entry) => join(root, entry.name))].map((place) =>
-    join(place, name),
-  );
-  for (const place of places) await removeCgroupTree(place);
-}
-
-async function removeCgroupTree(dir: string): Promise<void> {
-  let entries;
-  try {
-    entries = await readdir(dir, { withFileTypes: true });
-  } catch {
-    // Not in this hierarchy.
-    return;
-  }
-  for (const entry of entries) if (entry.isDirectory()) await removeCgroupTree(join(dir, entry.name));
-  // The last process may take a moment to leave its cgroup after it died.
-  await pollUntil(
-    async () =>
-      rmdir(dir).then(
-        () => true as const,
-        () => undefined,
-      ),
-    2000,
-  );
-}
-
 /** Takes the power away at once; the disk stays as it was at that instant. */
 export async function killHost(paths: LabPaths, host: HostRecord): Promise<void> {
   const supervisor = findSupervisor(paths, host.name);
@@ -174,7 +146,7 @@ export async function killHost(paths: LabPaths, host: HostRecord): Promise<void>
     await waitForEnd(supervisor, 5000);
   }
   await releaseDisk(paths, host.name);
-  await removeCgroups(paths, host.index);
+  await removeCgroups(getHostCgroup(paths.labId, host.index));
   rmSync(getHostPaths(paths, host.name).supervisorFile, { force: true });
 }
 
@@ -185,7 +157,10 @@ async function releaseDisk(paths: LabPaths, name: string): Promise<void> {
     const found = await runCommand('losetup', ['--associated', image, '--noheadings', '--output', 'NAME']);
     return found.stdout.split('\n').filter(Boolean);
   };
-  const released = await pollUntil(async () => ((await listDevices()).length === 0 ? true : undefined), 3000);
+  const released = await pollUntil(
+    async () => ((await listDevices()).length === 0 ? true : undefined),
+    releaseTimeoutMs,
+  );
   if (released !== undefined) return;
   for (const device of await listDevices()) await runCommand('losetup', ['--detach', device]);
 }

@@ -50,9 +50,14 @@ export function getLabPaths(stateDir: string): LabPaths {
   };
 }
 
-/** The cgroup of one host, in every hierarchy of the machine. */
+/** What the names of all cgroups of a lab start with. */
+export function getCgroupPrefix(labId: string): string {
+  return `atlas-lab-${labId}-`;
+}
+
+/** The cgroup of one host, in every hierarchy of the machine. The dot ends the number: host 1 is not host 10. */
 export function getHostCgroup(labId: string, hostIndex: number): string {
-  return `atlas-lab-${labId}-${hostIndex}`;
+  return `${getCgroupPrefix(labId)}${hostIndex}.host`;
 }
 
 /** The machine's end of a host's network cable. */

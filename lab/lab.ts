@@ -188,7 +188,8 @@ async function prepareBase(options: LabOptions, settings: MachineAptSettings): P
 async function prepareLab(paths: LabPaths, options: LabOptions): Promise<LabRecord> {
   const known = readRecord<LabRecord>(paths.recordFile);
   const settings = await readAptSettings();
-  const subnetPrefix = known?.subnetPrefix ?? chooseSubnetPrefix(paths.labId, await listTakenRanges());
+  const subnetPrefix =
+    known?.subnetPrefix ?? chooseSubnetPrefix(paths.labId, await listTakenRanges(paths.bridge));
   const { baseImage, sources } = (await prepareBase(options, settings)) as Pick<
     LabRecord,
     'baseImage' | 'sources'

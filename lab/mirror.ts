@@ -7,7 +7,7 @@ import { LabError } from './lab.errors.ts';
 import type { LabPaths } from './lab-paths.ts';
 import { readRecord, writeRecord } from './lab-record.ts';
 import type { DistributionSources } from './lab-record.ts';
-import { getProcessIdentity, isSameProcessAlive, killProcess } from './process-identity.ts';
+import { findProcesses, getProcessIdentity, isSameProcessAlive, killProcess } from './process-identity.ts';
 import type { ProcessIdentity } from './process-identity.ts';
 
 interface MirrorRecord extends ProcessIdentity {
@@ -24,6 +24,7 @@ export interface MirrorSettings {
   settings: MachineAptSettings;
 }
 
+const mirrorProgram = join(import.meta.dirname, 'mirror.main.ts');
 const startTimeoutMs = 10_000;
 
 function readListeningPort(logFile: string): number | undefined {
@@ -45,11 +46,10 @@ export async function ensureMirror(paths: LabPaths, wanted: MirrorSettings): Pro
     upstreamProxy: wanted.settings.httpProxy,
   };
   const log = openSync(paths.mirrorLogFile, 'w');
-  const child = spawn(
-    process.execPath,
-    [join(import.meta.dirname, 'mirror.main.ts'), JSON.stringify(options)],
-    { detached: true, stdio: ['ignore', log, log] },
-  );
+  const child = spawn(process.execPath, [mirrorProgram, JSON.stringify(options)], {
+    detached: true,
+    stdio: ['ignore', log, log],
+  });
   closeSync(log);
   child.unref();
   const port = await pollUntil(() => readListeningPort(paths.mirrorLogFile), startTimeoutMs);
@@ -61,11 +61,11 @@ export async function ensureMirror(paths: LabPaths, wanted: MirrorSettings): Pro
   return port;
 }
 
-/** Ends the mirror; its downloads stay in the cache. */
+/** Ends the mirror, also one whose record is lost; its downloads stay in the cache. */
 export async function stopMirror(paths: LabPaths): Promise<void> {
-  const record = readRecord<MirrorRecord>(paths.mirrorFile);
-  if (record === undefined) return;
-  killProcess(record, 'SIGKILL');
-  await pollUntil(() => (isSameProcessAlive(record) ? undefined : true), 5000);
+  for (const mirror of findProcesses(mirrorProgram, JSON.stringify(paths.repositoryDir))) {
+    killProcess(mirror, 'SIGKILL');
+    await pollUntil(() => (isSameProcessAlive(mirror) ? undefined : true), 5000);
+  }
   rmSync(paths.mirrorFile, { force: true });
 }

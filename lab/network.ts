@@ -50,14 +50,19 @@ interface AddressEntry {
   addr_info?: { local: string; prefixlen: number }[];
 }
 
-/** Everything on this machine that already means an IPv4 address. */
-export async function listTakenRanges(): Promise<string[]> {
-  const routes = JSON.parse(await requireCommand('ip', ['-json', '-4', 'route'])) as { dst: string }[];
+/** Everything on this machine that already means an IPv4 address, apart from the bridge of an unfinished lab of ours. */
+export async function listTakenRanges(ownBridge: string): Promise<string[]> {
+  const routes = JSON.parse(await requireCommand('ip', ['-json', '-4', 'route'])) as {
+    dst: string;
+    dev?: string;
+  }[];
   const links = JSON.parse(await requireCommand('ip', ['-json', '-4', 'address'])) as AddressEntry[];
-  const addresses = links
-    .flatMap((link) => link.addr_info ?? [])
-    .map((info) => `${info.local}/${info.prefixlen}`);
-  return [...routes.map((route) => route.dst), ...addresses, ...readNameServers()];
+  const addresses = links.filter((link) => link.ifname !== ownBridge).flatMap((link) => link.addr_info ?? []);
+  return [
+    ...routes.filter((route) => route.dev !== ownBridge).map((route) => route.dst),
+    ...addresses.map((info) => `${info.local}/${info.prefixlen}`),
+    ...readNameServers(),
+  ];
 }
 
 /** Name servers that a host behind the bridge can reach too; a resolver on loopback is replaced by its upstreams. */

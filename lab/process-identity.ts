@@ -43,11 +43,25 @@ export function killProcess(identity: ProcessIdentity, signal: NodeJS.Signals): 
   }
 }
 
-function listChildren(parentPid: number): number[] {
+function listPids(): number[] {
   return readdirSync('/proc')
     .filter((entry) => /^\d+$/.test(entry))
-    .map(Number)
-    .filter((pid) => readStatFields(pid)?.[1] === String(parentPid));
+    .map(Number);
+}
+
+function listChildren(parentPid: number): number[] {
+  return listPids().filter((pid) => readStatFields(pid)?.[1] === String(parentPid));
+}
+
+/** Living processes whose command line holds every one of these texts. */
+export function findProcesses(...texts: string[]): ProcessIdentity[] {
+  return listPids()
+    .filter((pid) => {
+      const commandLine = readProc(`/proc/${pid}/cmdline`) ?? '';
+      return texts.every((text) => commandLine.includes(text));
+    })
+    .map(getProcessIdentity)
+    .filter((identity) => identity !== undefined);
 }
 
 /**

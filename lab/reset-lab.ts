@@ -1,9 +1,10 @@
 import { rmSync } from 'node:fs';
 import { runCommand } from './command.ts';
 import { removeHost } from './host.ts';
+import { killCgroups, removeCgroups } from './host-cgroup.ts';
 import type { LabStep } from './lab-story.ts';
 import { withLabLock } from './lab-lock.ts';
-import { getLabPaths } from './lab-paths.ts';
+import { getCgroupPrefix, getLabPaths } from './lab-paths.ts';
 import type { LabPaths } from './lab-paths.ts';
 import { listHostRecords } from './lab-record.ts';
 import { stopMirror } from './mirror.ts';
@@ -35,7 +36,9 @@ export async function resetLab(
 ): Promise<void> {
   const paths = getLabPaths(stateDir);
   await withLabLock(paths, async () => {
-    for (const record of listHostRecords(paths)) await removeHost(paths, record);
+    await Promise.all(listHostRecords(paths).map((record) => removeHost(paths, record)));
+    await killCgroups(getCgroupPrefix(paths.labId));
+    await removeCgroups(getCgroupPrefix(paths.labId));
     await stopMirror(paths);
     await removeNetwork(paths);
     await detachLoopDevices(paths);

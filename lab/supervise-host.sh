@@ -35,18 +35,30 @@ done
 
 ip link set lo up
 
+# Lets go of the disk for good: mounted a second time while the first mount lingers, it would be two file systems.
+release() {
+  tries=0
+  while mountpoint -q "$root" || [ -n "$(losetup --associated "$image")" ]; do
+    [ "$tries" = 0 ] || sleep 0.1
+    tries=$((tries + 1))
+    [ "$tries" -lt 200 ] || { echo "supervisor: the disk stays busy" >&2; exit 72; }
+    umount "$root" 2>/dev/null || true
+  done
+}
+
 boot() {
   loop=$(losetup --find --show "$image")
-  mount -o noatime "$loop" "$root" || { losetup -d "$loop"; return 71; }
+  mount -o noatime,nodiscard "$loop" "$root" || { losetup -d "$loop"; return 71; }
   # From here on the device lives as long as the mount.
   losetup -d "$loop"
   status=0
   echo x >>"$boots"
   # The disk appears under its own name and under the one that the host's mount unit uses.
   systemd-nspawn --quiet --boot --register=no --keep-unit --directory="$root" --machine="$name" \
-    --network-namespace-path=/proc/self/ns/net --capability=CAP_NET_ADMIN --link-journal=no --resolv-conf=off --timezone=off \
-    --console=read-only --bind="$loop" --bind="$loop:/dev/disk/by-label/atlas-host" </dev/null || status=$?
-  umount "$root" || umount -l "$root"
+    --network-namespace-path=/proc/self/ns/net --capability=CAP_NET_ADMIN \
+    --link-journal=no --resolv-conf=off --timezone=off --console=read-only \
+    --bind="$loop" --bind="$loop:/dev/disk/by-label/atlas-host" </dev/null || status=$?
+  release
   return "$status"
 }
 
