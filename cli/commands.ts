@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { registerAudit } from './commands/audit.ts';
+import { registerBench } from './commands/bench.ts';
 import { registerCheck } from './commands/check.ts';
 import { registerCode } from './commands/code.ts';
 import { registerDev } from './commands/dev.ts';
@@ -28,6 +29,7 @@ const registrations = [
   registerCode,
   registerCheck,
   registerTest,
+  registerBench,
   registerSecrets,
   registerGen,
   registerDev,

@@ -52,10 +52,10 @@ export function startStack(options: StackOptions = {}): Promise<StackHandle> {
   return start(options, listAllUnits);
 }
 
-/** Starts PostgreSQL and Redis only, on a private state directory, not flushed to disk: made for tests. */
-export function startDatabases(stateDir: string): Promise<StackHandle> {
+/** Starts PostgreSQL and Redis only, on a private state directory. Tests do not flush to disk; benchmarks do. */
+export function startDatabases(stateDir: string, durable = false): Promise<StackHandle> {
   const directories = { ...findDirectories(), stateDir };
-  return start({ directories, durable: false }, listDatabases);
+  return start({ directories, durable }, listDatabases);
 }
 
 type Base = { directories: Directories; ports: Ports; secrets: Secrets; durable: boolean };
