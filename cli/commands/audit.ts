@@ -2,6 +2,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import type { Command } from 'commander';
 import type { AuditVerification } from '#contract/audit.ts';
+import { findSupervisor } from '../../stack/daemonState.ts';
 import { StackError } from '../../stack/text.ts';
 import { verifyDirectory } from '../audit/verifyDirectory.ts';
 import type { CliContext } from '../context.ts';
@@ -69,12 +70,23 @@ async function verify(context: CliContext, flags: VerifyFlags): Promise<void> {
     if (!ok) process.exitCode = exitCodes.failed;
     else if (results.length === 0) context.say(['Aucun journal scellé.', 'No sealed log.']);
   } catch (error) {
-    context.fail(error);
+    context.fail(error, error instanceof NotRunning ? exitCodes.notRunning : exitCodes.failed);
+  }
+}
+
+/** Nothing runs here: the live log is out of reach, a copy can still be verified. */
+class NotRunning extends StackError {
+  constructor() {
+    super([
+      'rien ne tourne : ./atlas up, ou vérifiez une copie avec --dir',
+      'nothing is running: ./atlas up, or verify a copy with --dir',
+    ]);
   }
 }
 
 /** Lines of JSON that the server's program printed, one a log. */
 async function askServer(context: CliContext, args: readonly string[]): Promise<unknown[]> {
+  if (findSupervisor(context.directories.stateDir) === undefined) throw new NotRunning();
   const printed = await serverCommand(context.directories, ['audit', ...args]);
   return printed
     .split('\n')
@@ -147,6 +159,6 @@ async function exportLogs(context: CliContext, flags: { out: string; tenant?: st
     }
     context.answer({ logs: lines });
   } catch (error) {
-    context.fail(error);
+    context.fail(error, error instanceof NotRunning ? exitCodes.notRunning : exitCodes.failed);
   }
 }

@@ -7,7 +7,7 @@ import { createAccessModule } from './features/access/access.module.ts';
 import { createKeycloakDirectory, type IdentityDirectory } from './features/access/identityDirectory.ts';
 import { createTokenVerifier, type TokenVerifier } from './features/access/tokens.verifier.ts';
 import { createAgentsModule } from './features/agents/agents.module.ts';
-import { createAuditModule } from './features/audit/audit.module.ts';
+import { createAuditModule, tellCheckpoints } from './features/audit/audit.module.ts';
 import { createCommandsModule } from './features/commands/commands.module.ts';
 import { createEventsModule } from './features/events/events.module.ts';
 import { createFleetModule, type FleetModule } from './features/fleet/fleet.module.ts';
@@ -91,6 +91,7 @@ function createGround(platform: Platform, doors: IdentityDoors) {
     publicKeySpki: platform.logKey.publicKeySpki,
     words: digestWords,
   });
+  tellCheckpoints({ ...platform, emit: events.emit });
   const trust = createTrustModule({
     ...platform,
     emit: events.emit,

@@ -1,5 +1,5 @@
 import { createPublicKey, generateKeyPairSync } from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import {
   cosignCheckpoint,
   cosignerName,
@@ -7,7 +7,9 @@ import {
 } from '../../agent/src/trust/checkpoint.ts';
 import type { Checkpoint } from '../../agent/src/trust/checkpoint.ts';
 import { verifyConsistency, verifyInclusion } from '../../agent/src/trust/merkle.ts';
+import { tellCheckpoints } from '../../server/src/features/audit/audit.module.ts';
 import { newId } from '../../server/src/platform/ids.ts';
+import { createLogger } from '../../server/src/platform/log.ts';
 import { attack, createFolder, startAuditServer, type AuditServer } from '../harness/auditAttacks.ts';
 import { draftOf, newLogKey } from '../harness/auditLog.ts';
 import { createTestDatabase, type TestDatabase } from '../harness/database.ts';
@@ -232,6 +234,30 @@ describe('a witness', () => {
     expect(await server.service.witness(tenantId, { ...seen, treeSize: 1 })).toBe('invalid');
     expect(await server.service.witness(tenantId, { ...seen, agentId: newId() })).toBe('invalid');
     expect((await server.service.state(tenantId)).witnesses).toEqual([]);
+  });
+});
+
+describe('news of the log', () => {
+  it('reaches screens once for a burst, with the newest size', async () => {
+    const tenantId = newId();
+    const told: unknown[] = [];
+    let release: () => void = () => undefined;
+    const burst = new Promise<void>((resolve) => (release = resolve));
+    tellCheckpoints({
+      ...{
+        db: server.process.db,
+        sealer: server.process.sealer,
+        log: createLogger({ level: 'silent', role: 'test' }),
+      },
+      clock: { now: () => 0, sleep: () => burst },
+      emit: async (_, event) => void told.push(event),
+    });
+    await write(tenantId, many(2));
+    await write(tenantId, many(3));
+    expect(told).toEqual([]);
+    release();
+    await vi.waitFor(() => expect(told).toHaveLength(1));
+    expect(told).toEqual([{ type: 'audit.checkpoint', subjectId: null, data: { size: 5 } }]);
   });
 });
 

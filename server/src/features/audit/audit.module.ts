@@ -6,6 +6,7 @@ import { AuditService } from './audit.service.ts';
 import type { AuditDeps } from './audit.service.ts';
 
 export type { AuditService } from './audit.service.ts';
+export { tellCheckpoints } from './audit.news.ts';
 
 export function createAuditModule(deps: AuditDeps) {
   const service = new AuditService(deps);

@@ -31,6 +31,14 @@ export interface Sealer {
   /** Why a tenant's log accepts nothing more, or null. */
   readonly haltedBecause: (tenantId: string) => string | null;
   readonly leads: () => boolean;
+  /** Calls `listener` after each flush of this process with the logs that grew. */
+  readonly onSealed: (listener: (heads: readonly SealedHead[]) => void) => void;
+}
+
+/** A log that has grown to `size` entries. */
+export interface SealedHead {
+  readonly tenantId: string;
+  readonly size: number;
 }
 
 export interface SealerOptions {
@@ -41,8 +49,6 @@ export interface SealerOptions {
   readonly memory: HeadMemory;
   /** The sealer's own session: its lock and its wake-ups live and die with it. */
   readonly session: { readonly connectionString: string; readonly password?: string };
-  /** Called after each flush with the new sizes. */
-  readonly onSealed?: (heads: readonly { readonly tenantId: string; readonly size: number }[]) => void;
   /** Called once when a log is found broken. */
   readonly onHalted?: (tenantId: string, why: string) => void;
   /** Entries sealed at most in one flush. */
@@ -63,6 +69,7 @@ class DatabaseSealer implements Sealer {
   readonly #logs = new Map<string, Frontier>();
   readonly #halted = new Map<string, string>();
   readonly #waiters = new Map<string, Set<() => void>>();
+  readonly #listeners: ((heads: readonly SealedHead[]) => void)[] = [];
   #cursor = firstCursor;
   #wake = new AbortController();
   #leads = false;
@@ -86,6 +93,10 @@ class DatabaseSealer implements Sealer {
   };
 
   readonly leads = (): boolean => this.#leads;
+
+  readonly onSealed = (listener: (heads: readonly SealedHead[]) => void): void => {
+    this.#listeners.push(listener);
+  };
 
   readonly haltedBecause = (tenantId: string): string | null => this.#halted.get(tenantId) ?? null;
 
@@ -274,7 +285,8 @@ class DatabaseSealer implements Sealer {
       memory.keep(tenantId, note);
     }
     this.#tellWaiters(entries.map(({ entryId }) => entryId));
-    this.#options.onSealed?.(growths.map(({ tenantId, after }) => ({ tenantId, size: after.size })));
+    const heads = growths.map(({ tenantId, after }) => ({ tenantId, size: after.size }));
+    for (const listener of this.#listeners) listener(heads);
   }
 }
 
