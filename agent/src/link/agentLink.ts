@@ -3,8 +3,7 @@ import { isIP } from 'node:net';
 import { Value } from 'typebox/value';
 import { WebSocket } from 'ws';
 import type { ClientOptions, RawData } from 'ws';
-import { linkProtocol, maxFrameBytes, ServerFrame } from '#contract/agent-link.ts';
-import type { AgentFrame } from '#contract/agent-link.ts';
+import { AgentFrame, linkProtocol, maxFrameBytes, ServerFrame } from '#contract/agent-link.ts';
 import { Backoff } from './backoff.ts';
 
 /** Frames waiting in the socket above which nothing more is sent: what matters is sent again from the journal. */
@@ -98,6 +97,13 @@ export class AgentLink {
   send(frame: AgentFrame): boolean {
     const socket = this.#socket;
     if (!this.isUp || socket === null || socket.bufferedAmount > maxBufferedBytes) return false;
+    // The server ends a connection over one frame outside the contract; what a program on this host has printed must
+    // not be able to cause that.
+    const { type } = frame;
+    if (!Value.Check(AgentFrame, frame)) {
+      this.#handlers.onBadFrame(`my own ${type} frame is outside the contract`);
+      return false;
+    }
     const text = JSON.stringify(frame);
     if (Buffer.byteLength(text) > maxFrameBytes) return false;
     socket.send(text);

@@ -22,7 +22,7 @@ import { verifyRelease } from '../verify/command.verify.ts';
 import { isRefusal } from '../verify/refusal.ts';
 import { createVerbTable } from '../verbs/verbTable.ts';
 import { agentVersion } from '../version.ts';
-import { CommandRunner } from './commandRunner.ts';
+import { asProse, CommandRunner } from './commandRunner.ts';
 import type { Progress } from './commandRunner.ts';
 import { AgentMemory } from './memory.ts';
 import { ResultOutbox } from './outbox.ts';
@@ -36,6 +36,7 @@ import { Witness } from './witness.ts';
 const superviseEveryMs = 1000;
 const choresEveryMs = 3_600_000;
 const inventoryEveryMs = 6 * 3_600_000;
+const inventoryLookMs = 10_000;
 const lockPatienceMs = 10_000;
 const dayMs = 86_400_000;
 
@@ -90,6 +91,8 @@ export class Agent {
       runs: this.#runs,
       isLinkUp: () => this.#link.isUp,
       lastHeardMs: () => this.#link.lastHeardMs,
+      isIdle: () => this.#parts.journal.index.open().length === 0,
+      startedAtMs: Date.now(),
       onFault: (detail) => this.#alarm('rollback_failed', detail),
     });
     this.#verbs = this.#createVerbs();
@@ -119,6 +122,7 @@ export class Agent {
     this.#link.start();
     this.#every(superviseEveryMs, () => this.#supervisor.tick(Date.now()));
     this.#every(choresEveryMs, () => this.#doChores());
+    this.#every(inventoryLookMs, () => this.#sendInventoryIfIdle());
     await this.#settlePast();
     this.#markReady();
     await this.#doChores();
@@ -222,7 +226,11 @@ export class Agent {
         await memory.recordTime(proof.approvedAtMs);
       },
       onResult: (result: Parameters<ResultOutbox['seal']>[0]) => this.#outbox.deliver([result]),
-      onEnded: () => this.#supervisor.tick(Date.now()),
+      onEnded: async (command: Command) => {
+        await this.#supervisor.tick(Date.now());
+        // What people look at after a run is the host as it is then.
+        if (command.step === 'commit') this.#inventorySentAtMs = 0;
+      },
       onProgress: (command: Command, progress: Progress) => this.#sendProgress(command, progress),
       onAlarm: (code: string, detail: string) => this.#alarm(code, detail),
     };
@@ -251,9 +259,7 @@ export class Agent {
   /** Tells people where a command is. */
   #sendProgress(command: Command, { phase, percent, lines }: Progress): void {
     const at = new Date().toISOString();
-    const texts = lines
-      .slice(-200)
-      .map((text) => ({ at, text: text.replace(/[^\P{C}\n\t]/gu, ' ').slice(0, 2000) }));
+    const texts = lines.slice(-200).map((text) => ({ at, text: asProse(text, 2000) }));
     const { commandId, hostRunId } = command;
     this.#link.send({
       type: 'progress',
@@ -316,7 +322,7 @@ export class Agent {
       await this.#parts.journal.append({ t: 'acked', upTo: frame.resultsHeld });
     }
     this.#outbox.deliver(index.unheld.values());
-    if (Date.now() - this.#inventorySentAtMs > inventoryEveryMs) await this.#sendInventory();
+    await this.#sendInventoryIfIdle();
   }
 
   async #takeRelease(frame: Extract<ServerFrame, { type: 'release' }>): Promise<void> {
@@ -338,7 +344,11 @@ export class Agent {
     this.#link.reconnect();
   }
 
-  async #sendInventory(): Promise<void> {
+  /** Looks at the host when nothing else is going on: a run has the machine to itself. */
+  async #sendInventoryIfIdle(): Promise<void> {
+    const isBusy = this.#parts.journal.index.open().length > 0 || (await this.#guardian.readArmed()) !== null;
+    const isDue = Date.now() - this.#inventorySentAtMs > inventoryEveryMs;
+    if (isBusy || !isDue || !this.#link.isUp) return;
     this.#inventorySentAtMs = Date.now();
     const { provider, state } = this.#parts;
     const inventory = await collectInventory({
@@ -347,7 +357,7 @@ export class Agent {
       readRestartSignals,
       signal: AbortSignal.timeout(600_000),
     });
-    this.#link.send({ type: 'inventory', inventory });
+    if (!this.#link.send({ type: 'inventory', inventory })) this.#inventorySentAtMs = 0;
   }
 
   #settlePast(): Promise<void> {

@@ -1,10 +1,13 @@
 import { isDeepStrictEqual } from 'node:util';
+import { Value } from 'typebox/value';
 import type { Command } from '#contract/agent-link.ts';
-import type { CommandResult, ResultFacts } from '#contract/results.ts';
+import { CommandResult } from '#contract/results.ts';
+import type { ResultFacts } from '#contract/results.ts';
 import type { ReleaseBundle, TargetDocument } from '#contract/trust.ts';
 import { verbCatalogue } from '#contract/verbs.ts';
 import type { Journal } from '../journal/journal.ts';
 import type { JournalCommand } from '../journal/journal.index.ts';
+import type { ResultBody } from '../journal/journal.record.ts';
 import type { AgentSelf, AgentView } from '../verify/agentView.ts';
 import type { LogProof } from '../verify/auditLog.check.ts';
 import { verifyReadCommand, verifyReleasedCommand } from '../verify/command.verify.ts';
@@ -39,6 +42,23 @@ export interface RunnerDeps {
   readonly onEnded: (command: Command, outcome: VerbOutcome) => Promise<void>;
   readonly onProgress: (command: Command, progress: Progress) => void;
   readonly onAlarm: (code: string, detail: string) => void;
+}
+
+const anyHead = '0'.repeat(64);
+
+/** Text that programs printed, as the contract lets it through. */
+export function asProse(text: string, maxLength = 4000): string {
+  return text.replace(/[^\P{C}\n\t]/gu, ' ').slice(0, maxLength);
+}
+
+/** A result must reach the server whatever a program printed: facts that do not fit are left out, and that is said. */
+function toContract(body: ResultBody): ResultBody {
+  if (Value.Check(CommandResult, { ...body, journalHead: anyHead })) return body;
+  return {
+    ...body,
+    facts: {},
+    detail: `facts outside the contract were left out; ${body.detail}`.slice(0, 4000),
+  };
 }
 
 /** What was verified and may be done. */
@@ -171,7 +191,7 @@ export class CommandRunner {
     const written = journal.append({
       t: 'done',
       commandId,
-      result: {
+      result: toContract({
         v: 1,
         seq,
         agent: self.agentId,
@@ -184,11 +204,11 @@ export class CommandRunner {
         step,
         fence,
         ...end,
-        detail: end.detail.slice(0, 4000),
+        detail: asProse(end.detail),
         startedAt: journal.index.commands.get(commandId)?.startedAt ?? null,
         endedAt: new Date().toISOString(),
         bootId,
-      },
+      }),
     });
     await written;
     const result = journal.index.commands.get(commandId)?.result;
