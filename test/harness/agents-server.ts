@@ -123,10 +123,7 @@ export class AgentsServer {
   /** Starts both listeners on free ports of an address. */
   static async start(world: World, address = '127.0.0.1'): Promise<AgentsServer> {
     const tenant = await createAuthority('throw-away authority');
-    const keys = (await webcrypto.subtle.generateKey(ec, true, [
-      'sign',
-      'verify',
-    ]));
+    const keys = await webcrypto.subtle.generateKey(ec, true, ['sign', 'verify']);
     const leaf = await issue(tenant, { name: 'server', publicKey: keys.publicKey, addresses: [address] });
     const pkcs8 = Buffer.from(await webcrypto.subtle.exportKey('pkcs8', keys.privateKey));
     const lines = pkcs8.toString('base64').match(/.{1,64}/g) ?? [];

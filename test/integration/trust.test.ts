@@ -4,99 +4,34 @@ import path from 'node:path';
 import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { payloadTypes, type Envelope } from '#contract/dsse.ts';
-import type { ServerFrame } from '#contract/agent-link.ts';
-import { openLock } from '../../agent/src/verify/lockDocument.check.ts';
 import { acceptPolicyChain } from '../../agent/src/verify/policyChain.check.ts';
-import { createSigningKey, createSoftPasskey, loadSoftPasskey, type SoftPasskey } from '../../cli/softkey.ts';
-import { ApproverKeysService } from '../../server/src/features/trust/approverKeys.service.ts';
+import { createSigningKey, createSoftPasskey, loadSoftPasskey } from '../../cli/softkey.ts';
 import { verifySignature } from '../../server/src/features/trust/signatures.ts';
 import { newId } from '../../server/src/platform/ids.ts';
-import {
-  admin,
-  newRootKey,
-  publicUrl,
-  signRoots,
-  startHostsWorld,
-  type HostsWorld,
-} from '../harness/hosts-world.ts';
-import { enrolled, LinkClient } from '../harness/link-client.ts';
+import { createApprovers, origin, rpId, type Approver } from '../harness/approvers.ts';
+import { admin, newRootKey, signRoots, startHostsWorld, type HostsWorld } from '../harness/hosts-world.ts';
 import { sha256Hex } from '../../agent/src/trust/bytes.ts';
-
-interface Approver {
-  readonly kind: 'person';
-  readonly id: string;
-  readonly name: string;
-  readonly email: string;
-  readonly passkey: SoftPasskey;
-}
 
 const roots = [newRootKey(), newRootKey(), newRootKey()];
 const rootKeys = roots.map(({ keyId, publicKey }) => ({ keyId, publicKey }));
-const { origin, hostname: rpId } = new URL(publicUrl);
 let world: HostsWorld;
 let folder: string;
 let tenantId: string;
-let siteId: string;
+let approvers: ReturnType<typeof createApprovers>;
 let people: Approver[];
-
-async function newApprover(name: string): Promise<Omit<Approver, 'passkey'>> {
-  const id = newId();
-  await world.db.inSystem('tests.person', async (tx) => {
-    await tx.insertInto('people').values({ id, subject: id, username: name, name }).execute();
-    await tx
-      .insertInto('memberships')
-      .values({ tenant_id: tenantId, person_id: id, roles: ['approver'] })
-      .execute();
-  });
-  return { kind: 'person', id, name, email: `${name}@example.org` };
-}
-
-function keysService(): ApproverKeysService {
-  const { db, clock } = world;
-  return new ApproverKeysService({ ...world.trustDeps, db, clock });
-}
-
-async function enrolPasskey(
-  person: Omit<Approver, 'passkey'>,
-  file = `${person.id}.key`,
-): Promise<SoftPasskey> {
-  const passkey = await createSoftPasskey(path.join(folder, file), { rpId, origin });
-  const { challenge } = (await keysService().start(tenantId, person)) as { challenge: string };
-  await keysService().create(tenantId, person, {
-    kind: 'webauthn',
-    response: passkey.register({ challenge }),
-  });
-  return passkey;
-}
 
 const draft = (wish: { rootThreshold?: number; removeKeyIds?: string[]; rootKeys?: typeof rootKeys } = {}) =>
   world.trust.service.draft(tenantId, admin, { removeKeyIds: [], ...wish });
 const publish = (envelope: Envelope) => world.trust.service.publish(tenantId, admin, envelope);
 const refused = (code: string) => expect.objectContaining({ code }) as Error;
 
-/** A signed lock document of these people. */
-async function lockBy(
-  signers: readonly Approver[],
-  state: 'locked' | 'open',
-  reason = 'test',
-): Promise<Envelope> {
-  const [first] = signers;
-  if (first === undefined) throw new Error('nobody signs');
-  const { payload } = await world.trust.locks.draft(tenantId, first, { state, runId: null, reason });
-  const bytes = Buffer.from(payload, 'base64url');
-  const signatures = signers.map(({ passkey }) => passkey.sign(payloadTypes.lock, bytes));
-  return { payloadType: payloadTypes.lock, payload, signatures };
-}
-
 beforeAll(async () => {
   world = await startHostsWorld();
   folder = await mkdtemp(path.join(tmpdir(), 'atlas-keys-'));
-  ({ tenantId, siteId } = await world.createTenant());
+  ({ tenantId } = await world.createTenant());
+  approvers = createApprovers(world, tenantId, folder);
   people = [];
-  for (const name of ['alice', 'bernard', 'claire']) {
-    const person = await newApprover(name);
-    people.push({ ...person, passkey: await enrolPasskey(person) });
-  }
+  for (const name of ['alice', 'bernard', 'claire']) people.push(await approvers.newApprover(name));
 }, 120_000);
 
 afterAll(async () => {
@@ -118,12 +53,12 @@ describe('a signing key', () => {
   });
 
   it('is refused for an old challenge, one used before, another site, and a key that is there already', async () => {
-    const person = await newApprover('david');
+    const person = await approvers.newPerson('david');
     const passkey = await createSoftPasskey(path.join(folder, 'david.key'), { rpId, origin });
-    const service = keysService();
+    const service = approvers.keys;
     const make = (challenge: string, key = passkey) =>
       service.create(tenantId, person, { kind: 'webauthn', response: key.register({ challenge }) });
-    const ask = async () => ((await service.start(tenantId, person)) as { challenge: string }).challenge;
+    const ask = () => approvers.challengeFor(person);
 
     await expect(make('AAAA')).rejects.toMatchObject({ code: 'signature_refused' });
     const old = await ask();
@@ -142,10 +77,10 @@ describe('a signing key', () => {
   });
 
   it('that is a bare Ed25519 key needs a proof of possession over this challenge by this person', async () => {
-    const person = await newApprover('elise');
+    const person = await approvers.newPerson('elise');
     const key = await createSigningKey(path.join(folder, 'elise.pem'));
-    const service = keysService();
-    const ask = async () => ((await service.start(tenantId, person)) as { challenge: string }).challenge;
+    const service = approvers.keys;
+    const ask = () => approvers.challengeFor(person);
     const make = (proof: string) =>
       service.create(tenantId, person, { kind: 'ed25519', publicKey: key.publicKey, proof });
     await expect(make(key.prove(tenantId, newId(), await ask()))).rejects.toMatchObject({
@@ -157,7 +92,7 @@ describe('a signing key', () => {
 
   it('belongs to a person, never to a machine’s key', async () => {
     const machine = { kind: 'apiKey', id: newId(), name: 'ci', email: null } as const;
-    await expect(keysService().start(tenantId, machine)).rejects.toMatchObject({ code: 'forbidden' });
+    await expect(approvers.keys.start(tenantId, machine)).rejects.toMatchObject({ code: 'forbidden' });
   });
 });
 
@@ -241,8 +176,7 @@ describe('a policy document', () => {
   });
 
   it('takes a key away for good', async () => {
-    const person = await newApprover('franck');
-    const passkey = await enrolPasskey(person);
+    const { passkey, ...person } = await approvers.newApprover('franck');
     await publish(signRoots(await draft(), roots));
     expect(
       await world.db.inTenant(tenantId, (tx) => world.trust.service.keysOfPerson(tx, person.id)),
@@ -300,103 +234,5 @@ describe('a signature over a document', () => {
     weak[32] = 0x01;
     const unverified = { ...signature, authenticatorData: weak.toString('base64url') };
     expect(await verdict({ signature: unverified })).toMatchObject({ ok: false, code: 'bad_signature' });
-  });
-});
-
-describe('the emergency stop', () => {
-  it('is made by one approver, reaches connected agents within a second, and is ended by two', async () => {
-    const { token } = await world.agents.enrolment.createToken(tenantId, admin, {
-      siteId,
-      expiresInMinutes: 5,
-    });
-    const identity = await enrolled(token);
-    const client = new LinkClient(identity.agentsUrl, { ca: identity.caPem, cert: identity.chainPem });
-    await client.opened();
-    client.hello({ policyEpoch: identity.policies.length });
-    expect((await client.frame('lock')).envelope).toBeNull();
-
-    const [alice, bernard] = people;
-    if (alice === undefined || bernard === undefined) throw new Error('nobody');
-    const startedMs = Date.now();
-    const locked = await world.trust.locks.close(
-      tenantId,
-      alice,
-      await lockBy([alice], 'locked', 'strange traffic'),
-    );
-    expect(locked).toMatchObject({ locked: true, serial: 1, byName: 'alice', reason: 'strange traffic' });
-    const told = await client.until(() =>
-      client.frames.find(
-        (frame): frame is Extract<ServerFrame, { type: 'lock' }> =>
-          frame.type === 'lock' && frame.envelope !== null,
-      ),
-    );
-    expect(Date.now() - startedMs).toBeLessThan(1000);
-    const policy = await world.db.inTenant(tenantId, (tx) => world.trust.service.current(tx));
-    if (policy === null) throw new Error('no policy');
-    expect(openLock(told.envelope, policy.document, 0)).toMatchObject({ state: 'locked', serial: 1 });
-
-    const half = await world.trust.locks.open(tenantId, alice, await lockBy([alice], 'open', 'false alarm'));
-    expect(half).toMatchObject({ locked: true, opening: { signedBy: [alice.id], needed: 2 } });
-    // The same person again is still one person.
-    const twice = await world.trust.locks.open(tenantId, alice, await lockBy([alice], 'open', 'false alarm'));
-    expect(twice.locked).toBe(true);
-    const open = await world.trust.locks.open(
-      tenantId,
-      bernard,
-      await lockBy([bernard], 'open', 'false alarm'),
-    );
-    expect(open).toMatchObject({ locked: false, serial: 2, opening: null });
-    const ended = await client.until(() =>
-      client.frames.find(
-        (frame): frame is Extract<ServerFrame, { type: 'lock' }> =>
-          frame.type === 'lock' && frame.envelope !== null && frame.envelope.signatures.length === 2,
-      ),
-    );
-    expect(openLock(ended.envelope, policy.document, 1)).toMatchObject({ state: 'open', serial: 2 });
-    client.end();
-    expect(await world.audited(tenantId)).toEqual(expect.arrayContaining(['lock.closed', 'lock.opened']));
-  });
-
-  it('of an old serial, of a stranger, or signed by nobody is refused', async () => {
-    const [alice] = people;
-    if (alice === undefined) throw new Error('nobody');
-    const { locks } = world.trust;
-    const good = await lockBy([alice], 'locked');
-    await expect(locks.close(tenantId, alice, { ...good, signatures: [] })).rejects.toMatchObject({
-      code: 'signature_refused',
-    });
-    const key = await createSoftPasskey(path.join(folder, 'stranger.key'), { rpId, origin });
-    const stranger = {
-      ...good,
-      signatures: [key.sign(payloadTypes.lock, Buffer.from(good.payload, 'base64url'))],
-    };
-    await expect(locks.close(tenantId, alice, stranger)).rejects.toMatchObject({ code: 'signature_refused' });
-    await expect(locks.open(tenantId, alice, good)).rejects.toMatchObject({ code: 'signature_refused' });
-    await locks.close(tenantId, alice, good);
-    await expect(locks.close(tenantId, alice, good)).rejects.toMatchObject({ code: 'conflict' });
-    await expect(lockBy([alice], 'locked')).rejects.toMatchObject({ code: 'transition_refused' });
-  });
-
-  it('made anew while an opening waits makes the opening worthless', async () => {
-    const [alice, bernard] = people;
-    if (alice === undefined || bernard === undefined) throw new Error('nobody');
-    const { locks } = world.trust;
-    const opening = await lockBy([alice], 'open');
-    await locks.open(tenantId, alice, opening);
-    const second = await lockBy([bernard], 'open');
-    expect(second.payload).toBe(opening.payload);
-    await locks.close(tenantId, bernard, await lockBy([bernard], 'locked'));
-    await expect(locks.open(tenantId, bernard, second)).rejects.toMatchObject({ code: 'conflict' });
-    expect((await locks.state(tenantId)).locked).toBe(true);
-  });
-
-  it('of nothing cannot be ended', async () => {
-    const other = await world.createTenant();
-    const [alice] = people;
-    if (alice === undefined) throw new Error('nobody');
-    const wish = { state: 'open', runId: null, reason: 'x' } as const;
-    await expect(world.trust.locks.draft(other.tenantId, alice, wish)).rejects.toMatchObject({
-      code: 'transition_refused',
-    });
   });
 });
