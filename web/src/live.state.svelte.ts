@@ -6,6 +6,8 @@ export type LiveEventType = LiveEvent['type'];
 type Listener = (event: LiveEvent) => void;
 
 const pollEveryMs = 5000;
+/** A quiet socket looks like a dead one from inside a page: after this silence the server is asked. */
+const askAfterSilenceMs = 30_000;
 /** Sockets that fail this many times in a row are given up for polling, and tried again beside it. */
 const failuresBeforePolling = 3;
 
@@ -24,6 +26,7 @@ class Live {
   #socket: WebSocket | null = null;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #attempt = 0;
+  #watch: ReturnType<typeof setInterval> | undefined;
   readonly #listeners = new Set<Listener>();
 
   /** Follows a tenant; following another one, or null, leaves the first. */
@@ -33,10 +36,13 @@ class Live {
     this.#lastSeq = null;
     this.#attempt = 0;
     clearTimeout(this.#timer);
+    clearInterval(this.#watch);
     this.#socket?.close();
     this.#socket = null;
     this.phase = 'connecting';
-    if (tenantId !== null) void this.#connect(tenantId);
+    if (tenantId === null) return;
+    this.#watch = setInterval(() => void this.#askIfSilent(tenantId), 5000);
+    void this.#connect(tenantId);
   }
 
   on(listener: Listener): () => void {
@@ -93,11 +99,22 @@ class Live {
     if (tenantId === this.#tenantId) await this.#connect(tenantId);
   }
 
+  async #askIfSilent(tenantId: string): Promise<void> {
+    if (this.phase !== 'live' || Date.now() - this.lastHeardAt < askAfterSilenceMs) return;
+    try {
+      await this.#catchUp(tenantId);
+    } catch {
+      // Not heard: `lastHeardAt` stays as it is, and the screen says for how long.
+    }
+  }
+
   async #catchUp(tenantId: string): Promise<void> {
-    const after = this.#lastSeq ?? 0;
+    // Who has seen nothing yet wants what comes from now on, not the past.
+    const after = this.#lastSeq ?? Number.MAX_SAFE_INTEGER;
     const page = await call('listEvents', { params: { tenantId }, query: { after, limit: 1000 } });
     if (tenantId !== this.#tenantId) return;
     this.lastHeardAt = Date.now();
+    if (this.#lastSeq === null && page.lastSeq < Number.MAX_SAFE_INTEGER) this.#lastSeq = page.lastSeq;
     page.items.forEach((event) => this.#deliver(event));
   }
 

@@ -3,7 +3,7 @@ import type { MaintenancePolicy, PlanPreview, PlanRequest } from '#contract/plan
 import { call } from '../../api.ts';
 import { toApiError } from '../../problem.ts';
 import type { ApiError } from '../../problem.ts';
-import { fromLocalField, nextHour, toLocalField } from './windowTimes.ts';
+import { fromLocalField, nextHour, toInstant, toLocalField } from './windowTimes.ts';
 
 const windowHours = 4;
 
@@ -44,8 +44,8 @@ export class PlanBuilder {
       policyId: this.policyId,
       title: this.title.trim(),
       hostIds: [...this.hostIds],
-      notBefore: new Date(startMs).toISOString(),
-      notAfter: new Date(endMs).toISOString(),
+      notBefore: toInstant(startMs),
+      notAfter: toInstant(endMs),
     };
   });
   readonly stale = $derived(
@@ -88,7 +88,8 @@ export class PlanBuilder {
   }
 
   add(hosts: readonly Pick<HostSummary, 'id'>[]): void {
-    this.hostIds = [...new Set([...this.hostIds, ...hosts.map((host) => host.id)])];
+    const known = this.hostIds;
+    this.hostIds = [...known, ...hosts.map(({ id }) => id).filter((id) => !known.includes(id))];
   }
 
   remove(hostId: string): void {

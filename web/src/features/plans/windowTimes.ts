@@ -37,3 +37,6 @@ export function nextHour(nowMs: number): number {
   const hour = 3_600_000;
   return Math.ceil((nowMs + 600_000) / hour) * hour;
 }
+
+/** Instant as the contract writes it. */
+export const toInstant = (instantMs: number): string => new Date(instantMs).toISOString();

@@ -9,8 +9,9 @@ interface Worry {
 }
 
 /** How many hosts have each status; a status without hosts may be absent. */
-const countsOf = (summary: FleetSummary): Partial<Record<HostSummary['status'], number>> =>
-  summary.byStatus as Partial<Record<HostSummary['status'], number>>;
+function countsOf(summary: FleetSummary): Partial<Record<HostSummary['status'], number>> {
+  return summary.byStatus;
+}
 
 /** The one sentence of the first screen: the worst thing that is true now, and never "all is well" while something is unknown. */
 export function worryOf(summary: FleetSummary): Worry {

@@ -151,7 +151,7 @@ export const runs: Readonly<Record<keyof typeof source, string>> = {
   'outcomeGuard.kept': 'kept',
   'outcomeGuard.failed': 'could not be taken',
   'outcomeGuard.expired': 'removed after its time',
-  'decision.wave_started': 'Wave {wave} starts with {hosts} server(s).',
+  'decision.wave_started': 'Wave {wave} starts with {hosts, plural, one {# server} other {# servers}}.',
   'decision.agent_silent': 'The agent stopped answering during “{state}”; we wait for it before concluding.',
   'decision.agent_back': 'The agent is back; work goes on at “{state}”.',
   'decision.guard_failed': 'The checkpoint could not be taken ({code}): nothing was changed on the server.',

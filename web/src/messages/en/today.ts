@@ -44,7 +44,8 @@ export const today: Readonly<Record<keyof typeof source, string>> = {
   'firstRun.documentText': 'Signed offline by your root keys, it tells agents who may release what.',
   'firstRun.documentAct': 'Prepare the document',
   'firstRun.approvers': 'Approvers',
-  'firstRun.approversText': '{have} active key(s) of {needed}: at least two people must be able to sign.',
+  'firstRun.approversText':
+    '{have, plural, one {# active key} other {# active keys}} of {needed}: at least two people must be able to sign.',
   'firstRun.approversAct': 'Enrol my key',
   'firstRun.host': 'A server',
   'firstRun.hostText': 'A token, a line to paste on the server, and it appears in the fleet.',

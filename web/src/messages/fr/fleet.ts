@@ -48,7 +48,7 @@ export const fleet = {
   'fleetColumn.guard': 'Retour arrière',
   'fleetColumn.agent': 'Agent',
   'fleetColumn.lastSeenAt': 'Vu pour la dernière fois',
-  'fleet.securityOf': '{security} sécurité sur {all}',
+  'fleet.securityOf': '{security} de sécurité sur {all}',
   'fleet.pending': '{count, plural, one {# mise à jour} other {# mises à jour}}',
   'fleet.nonePending': 'rien',
   'guardShort.btrfs': 'Point btrfs',

@@ -118,7 +118,8 @@ export const frame = {
   'lock.openLead': 'Deux approbateurs doivent signer la reprise.',
   'lock.openButton': 'Signer la reprise',
   'lock.opened': 'Votre signature est enregistrée.',
-  'lock.openingSigned': '{signed} signature(s) sur {needed} pour lever l’arrêt.',
+  'lock.openingSigned':
+    '{signed, plural, one {# signature} other {# signatures}} sur {needed} pour lever l’arrêt.',
   'reason.label': 'Motif',
   'reason.hint': 'Il est écrit au journal d’audit.',
   'reason.missing': 'Indiquez le motif.',

@@ -7,7 +7,7 @@ export const plans = {
     'Un plan fixe les serveurs, l’ordre, les paquets et leur empreinte. Il ne change plus une fois créé.',
   'plans.list': 'Plans',
   'plans.one': 'Plan',
-  'plans.counts': '{hosts, plural, one {# serveur} other {# serveurs}}, {security} sécurité sur {updates}',
+  'plans.counts': '{hosts, plural, one {# serveur} other {# serveurs}}, {security} de sécurité sur {updates}',
   'plans.empty': 'Aucun plan',
   'plans.emptyText':
     'Choisissez des serveurs et une politique : l’aperçu dit tout avant que rien ne soit créé.',

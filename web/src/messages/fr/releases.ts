@@ -7,7 +7,7 @@ export const releases = {
   'releases.lead': 'Ce que deux personnes doivent signer avant que les agents n’obéissent.',
   'releases.list': 'Demandes',
   'releases.askedBy': 'Demandée par {name}, {hosts, plural, one {# serveur} other {# serveurs}}',
-  'releases.signatures': '{count} signature(s) sur {needed}',
+  'releases.signatures': '{count, plural, one {# signature} other {# signatures}} sur {needed}',
   'releases.yours': 'la vôtre manque',
   'releases.empty': 'Rien à valider',
   'releases.emptyText': 'Les demandes apparaissent ici dès qu’un opérateur demande la validation d’un plan.',

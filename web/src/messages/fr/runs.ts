@@ -66,7 +66,7 @@ export const runs = {
   'run.progress': '{ended} sur {hosts}',
   'run.waves': 'Vagues',
   'run.wave': 'Vague {wave}',
-  'run.waveCount': '{ended} terminé(s) sur {hosts}, {well} bien',
+  'run.waveCount': '{ended, plural, one {# terminé} other {# terminés}} sur {hosts}, {well} bien',
   'run.waveStarts': 'départ dans {duration}',
   'run.lostIn': 'pendant : {state}',
   'run.rolledBackIn': 'en {seconds} s',
@@ -150,7 +150,8 @@ export const runs = {
   'outcomeGuard.kept': 'conservé',
   'outcomeGuard.failed': 'n’a pas pu être pris',
   'outcomeGuard.expired': 'effacé après le délai de garde',
-  'decision.wave_started': 'La vague {wave} démarre avec {hosts} serveur(s).',
+  'decision.wave_started':
+    'La vague {wave} démarre avec {hosts, plural, one {# serveur} other {# serveurs}}.',
   'decision.agent_silent':
     'L’agent ne répond plus pendant l’étape « {state} » ; on attend son retour avant de conclure.',
   'decision.agent_back': 'L’agent est revenu ; le travail reprend à l’étape « {state} ».',

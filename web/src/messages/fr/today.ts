@@ -43,7 +43,7 @@ export const today = {
   'firstRun.documentAct': 'Préparer le document',
   'firstRun.approvers': 'Des approbateurs',
   'firstRun.approversText':
-    '{have} clé(s) active(s) sur {needed} : deux personnes au moins doivent pouvoir signer.',
+    '{have, plural, one {# clé active} other {# clés actives}} sur {needed} : deux personnes au moins doivent pouvoir signer.',
   'firstRun.approversAct': 'Enrôler ma clé',
   'firstRun.host': 'Un serveur',
   'firstRun.hostText': 'Un jeton, une ligne à coller sur le serveur, et il apparaît dans le parc.',

@@ -1,0 +1,119 @@
+import AxeBuilder from '@axe-core/playwright';
+import { chromium } from '@playwright/test';
+import type { Browser, Page } from '@playwright/test';
+import type { Shot } from './pages.ts';
+
+export const themes = ['light', 'dark', 'contrast'] as const;
+export const locales = ['fr', 'en'] as const;
+export const sizes = { wide: { width: 1440, height: 900 }, phone: { width: 390, height: 844 } } as const;
+
+export interface Look {
+  readonly theme: (typeof themes)[number];
+  readonly locale: (typeof locales)[number];
+  readonly size: keyof typeof sizes;
+}
+
+/** The distribution's Chromium with a fresh profile and nothing that calls out. */
+export function launchChromium(): Promise<Browser> {
+  return chromium.launch({
+    executablePath: '/usr/bin/chromium',
+    args: [
+      '--headless',
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-quic',
+      '--no-first-run',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+    ],
+  });
+}
+
+/** A signed-in page in one look; sign-in happens by the application itself, on the first visit. */
+export async function openLook(browser: Browser, origin: string, look: Look): Promise<Page> {
+  const context = await browser.newContext({
+    viewport: sizes[look.size],
+    reducedMotion: 'reduce',
+    timezoneId: 'Europe/Paris',
+    ...(look.size === 'phone' ? { hasTouch: true, isMobile: true } : {}),
+  });
+  const preferences = JSON.stringify({ theme: look.theme, locale: look.locale });
+  await context.addInitScript((stored) => localStorage.setItem('atlas.preferences', stored), preferences);
+  const page = await context.newPage();
+  await page.goto(origin);
+  await page.getByRole('button', { name: /Se connecter|Sign in/ }).click();
+  await page.getByRole('heading', { level: 1, name: /Aujourd’hui|Today/ }).waitFor();
+  return page;
+}
+
+/** Goes to a page inside the application and waits until nothing loads any more. */
+export async function visit(page: Page, shot: Shot): Promise<void> {
+  await page.evaluate((href) => {
+    history.pushState(null, '', href);
+    window.dispatchEvent(new PopStateEvent('popstate'));
+  }, shot.path);
+  await page.getByRole('heading', { level: 1 }).waitFor();
+  await page.waitForLoadState('networkidle');
+  if (shot.act !== undefined) await acts[shot.act](page);
+}
+
+const acts: Readonly<Record<NonNullable<Shot['act']>, (page: Page) => Promise<void>>> = {
+  preview: async (page) => {
+    await page.getByLabel(/^(Titre|Title)$/).fill('Correctifs de novembre, site nord');
+    await page.getByRole('button', { name: /Voir l’aperçu|Show the preview/ }).click();
+    await page.getByRole('heading', { name: /En résumé|Summary/ }).waitFor();
+  },
+  palette: async (page) => {
+    await page.keyboard.press('Control+K');
+    await page.getByRole('combobox').waitFor();
+  },
+  shortcuts: async (page) => {
+    await page.keyboard.press('?');
+    await page.getByRole('dialog').waitFor();
+  },
+  select: async (page) => {
+    await page.getByRole('checkbox').nth(1).check();
+    await page.getByRole('checkbox').nth(2).check();
+  },
+  verify: async (page) => {
+    await page.getByRole('button', { name: /Vérifier tout|Verify the whole/ }).click();
+    await page.getByText(/sont intactes|are intact/).waitFor();
+  },
+  entry: async (page) => {
+    await page
+      .getByRole('main')
+      .getByRole('button', { name: /Journal|journal|fait|done/ })
+      .nth(3)
+      .click();
+    await page.getByRole('dialog').waitFor();
+  },
+  enrol: async (page) => {
+    await page
+      .getByRole('main')
+      .getByRole('button', { name: /Enrôler un serveur|Enrol a server/ })
+      .click();
+    await page.getByRole('button', { name: /Émettre le jeton|Issue the token/ }).click();
+    await page.getByText(/Collez cette ligne|Paste this line/).waitFor();
+  },
+  newPolicy: async (page) => {
+    await page
+      .getByRole('main')
+      .getByRole('button', { name: /Nouvelle politique|New policy/ })
+      .click();
+    await page.getByRole('dialog').waitFor();
+  },
+  expand: async (page) => {
+    await page.getByRole('main').locator('summary').first().click();
+  },
+};
+
+/** What axe finds wrong on the page as it is, as short lines. */
+export async function findViolations(page: Page): Promise<string[]> {
+  const { violations } = await new AxeBuilder({ page }).analyze();
+  return violations.flatMap(({ id, nodes }) =>
+    nodes.map(
+      (node) => `${id}: ${node.target.join(' ')} ${node.failureSummary?.split('\n')[1]?.trim() ?? ''}`,
+    ),
+  );
+}
