@@ -1,16 +1,31 @@
-import { readFile, statfs } from 'node:fs/promises';
-import { hostname, networkInterfaces, release, totalmem } from 'node:os';
+import { readFile } from 'node:fs/promises';
+import { hostname, networkInterfaces, release } from 'node:os';
 import { arch } from 'node:process';
+import { get } from 'systeminformation';
+import type { Systeminformation } from 'systeminformation';
 import type { Inventory } from '#contract/inventory.ts';
 import type { GuardTier } from '../guard/guardTier.ts';
-import { readMounts } from '../guard/btrfs.ts';
 import { readBootedAt, readBootId } from '../host/boot.ts';
 import { runCommand } from '../host/command.ts';
 import type { PackageProvider } from '../host/packages.port.ts';
 import type { RestartSignals } from '../../providers/linux/restartSignals.ts';
 
-/** File systems that hold data of this host; the rest of mountinfo is the kernel's own furniture. */
+/** File systems that hold data of this host; the rest of the mount table is the kernel's own furniture. */
 const realFileSystems = new Set(['btrfs', 'ext2', 'ext3', 'ext4', 'xfs', 'vfat', 'zfs', 'f2fs', 'jfs']);
+
+/** What systeminformation is asked for, and nothing else: no word of anybody's ever becomes an argument of it. */
+const machineFacts = {
+  system: 'manufacturer, model',
+  cpu: 'manufacturer, brand, cores',
+  mem: 'total',
+  fsSize: 'mount, type, size, available',
+};
+interface MachineFacts {
+  readonly system: Systeminformation.SystemData;
+  readonly cpu: Systeminformation.CpuData;
+  readonly mem: Systeminformation.MemData;
+  readonly fsSize: readonly Systeminformation.FsSizeData[];
+}
 
 /** Reads `key=value` of os-release(5), quotes taken off. */
 export function parseOsRelease(text: string): Map<string, string> {
@@ -58,35 +73,25 @@ async function readOs(): Promise<Inventory['os']> {
   };
 }
 
-async function readHardware(): Promise<Inventory['hardware']> {
-  const dmi = (name: string) => readText(`/sys/class/dmi/id/${name}`).then((text) => asLine(text));
-  const cpuinfo = (await readText('/proc/cpuinfo')) ?? '';
+async function readHardware({ system, cpu, mem }: MachineFacts): Promise<Inventory['hardware']> {
   const virtual = (await runCommand('systemd-detect-virt', [], { timeoutMs: 10_000 })).stdout.trim();
   return {
-    vendor: await dmi('sys_vendor'),
-    model: await dmi('product_name'),
+    vendor: asLine(system.manufacturer),
+    // The library's name for "no board is to be seen from in here", whatever the container is.
+    model: system.model === 'Docker Container' ? null : asLine(system.model),
     virtual: virtual === 'none' ? null : asLine(virtual, 64),
-    cpu: asLine(/^model name\s*:\s*(.+)$/m.exec(cpuinfo)?.[1]),
-    cores: (cpuinfo.match(/^processor\s*:/gm) ?? []).length || 1,
-    memoryBytes: totalmem(),
+    cpu: asLine(`${cpu.manufacturer} ${cpu.brand}`),
+    cores: cpu.cores,
+    memoryBytes: mem.total,
   };
 }
 
-async function readDisks(): Promise<Inventory['disks']> {
-  const disks: Inventory['disks'] = [];
-  for (const mount of (await readMounts()).values()) {
-    const point = asLine(mount.point, 300);
-    if (!realFileSystems.has(mount.type) || point === null || disks.length >= 100) continue;
-    const size = await statfs(mount.point).catch(() => null);
-    if (size === null) continue;
-    disks.push({
-      mount: point,
-      fs: mount.type,
-      sizeBytes: size.blocks * size.bsize,
-      freeBytes: size.bavail * size.bsize,
-    });
-  }
-  return disks;
+function toDisks(sizes: MachineFacts['fsSize']): Inventory['disks'] {
+  return sizes.flatMap(({ mount, type, size, available }) => {
+    const point = asLine(mount, 300);
+    if (!realFileSystems.has(type) || point === null) return [];
+    return [{ mount: point, fs: type, sizeBytes: size, freeBytes: available }];
+  });
 }
 
 function readAddresses(): string[] {
@@ -131,12 +136,13 @@ export async function collectInventory(sources: InventorySources): Promise<Inven
     await sources.readRestartSignals(),
     await readUpdates(sources),
   ];
+  const machine = (await get(machineFacts)) as MachineFacts;
   return {
     collectedAt: new Date().toISOString(),
     hostname: asLine(hostname().toLowerCase(), 253) ?? 'unknown',
     os: await readOs(),
-    hardware: await readHardware(),
-    disks: await readDisks(),
+    hardware: await readHardware(machine),
+    disks: toDisks(machine.fsSize).slice(0, 100),
     addresses: readAddresses(),
     bootId: await readBootId(),
     bootedAt: await readBootedAt(),

@@ -19,13 +19,15 @@ let directory: string;
 let effects: string[];
 let results: CommandResult[];
 let alarms: string[];
+let journals: Journal[];
 
 beforeEach(async () => {
   directory = await mkdtemp(path.join(tmpdir(), 'atlas-runner-'));
-  [effects, results, alarms] = [[], [], []];
+  [effects, results, alarms, journals] = [[], [], [], []];
 });
 
 afterEach(async () => {
+  for (const journal of journals) await journal.close();
   await rm(directory, { recursive: true, force: true });
 });
 
@@ -38,6 +40,7 @@ interface Life {
 /** One life of an agent over the same journal; `act` is what every verb does. */
 async function live(act: VerbActions['run'], bootId = 'boot-1'): Promise<Life> {
   const journal = await Journal.open(path.join(directory, 'journal'), Date.now());
+  journals.push(journal);
   const { index } = journal;
   const actions: VerbActions = {
     run: async (context) => {
