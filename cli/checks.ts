@@ -14,7 +14,7 @@ type Check = {
 
 const parallelChecks = 2;
 
-/** Format, lint, types, fences, dead code, unit tests, two at a time; the long ones begin first. */
+/** Format, lint, types, fences, dead code, generated documents, unit tests, two at a time; the long ones begin first. */
 function listChecks(directories: Directories): Check[] {
   const hasWeb = existsSync(path.join(directories.root, 'web', 'tsconfig.json'));
   const tools = toolChecks(directories).filter((check) => hasWeb || check.name !== 'components');
@@ -32,7 +32,8 @@ function toolChecks(directories: Directories): Check[] {
     name,
     title,
     run: async () => {
-      const run = await runProgram(directories, tool(directories, script, ...args), { quiet: true });
+      const line = script.startsWith('cli/') ? [process.execPath, script] : tool(directories, script);
+      const run = await runProgram(directories, [...line, ...args], { quiet: true });
       const ok = run.exitCode === 0;
       return { ...run, ...noTests, passed: ok ? 1 : 0, failed: ok ? 0 : 1 };
     },
@@ -54,6 +55,7 @@ function toolChecks(directories: Directories): Check[] {
       ['code mort', 'dead code'],
       ['knip/bin/knip.js', '--no-progress', '--no-config-hints'],
     ),
+    check('generated', ['documents générés', 'generated documents'], ['cli/main.ts', 'gen', '--check']),
   ];
 }
 

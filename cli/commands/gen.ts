@@ -1,13 +1,21 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { appendFileSync, copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import type { Command } from 'commander';
 import { StackError } from '../../stack/text.ts';
+import { renderCommandVariables } from '../commandVariables.ts';
 import type { CliContext } from '../context.ts';
 import { completeLockfile } from '../lockfile.ts';
+import { renderNotices } from '../notices.ts';
 import { runProgram } from '../suite.ts';
 
-const documents = ['openapi.json', 'configuration.md', 'errors.md'];
+/** Documents by their place in the repository. */
+const documents = [
+  'docs/openapi.json',
+  'docs/configuration.md',
+  'docs/errors.md',
+  'THIRD-PARTY-NOTICES.md',
+] as const;
 
 /** `gen`: writes again what is made from the source. `gen --check` says which documents are no longer true. */
 export function registerGen(program: Command, context: CliContext): void {
@@ -15,8 +23,8 @@ export function registerGen(program: Command, context: CliContext): void {
     .command('gen')
     .description(
       context.text([
-        'écrit de nouveau les fichiers générés : types de la base, OpenAPI, configuration, erreurs',
-        'writes the generated files again: database types, OpenAPI, configuration, errors',
+        'écrit de nouveau les fichiers générés : types de la base, OpenAPI, configuration, erreurs, licences',
+        'writes the generated files again: database types, OpenAPI, configuration, errors, licences',
       ]),
     )
     .option(
@@ -27,7 +35,9 @@ export function registerGen(program: Command, context: CliContext): void {
       if (flags.check === true) return checkDocuments(context);
       completeLockfile(context.directories.root);
       await generate(context, 'test/harness/generate-schema.ts');
-      await generate(context, 'server/src/gen.main.ts');
+      await withFreshDocuments(context, (fresh) => {
+        for (const name of documents) copyFileSync(fresh(name), path.join(context.directories.root, name));
+      });
       context.answer({ written: documents });
     });
 }
@@ -38,14 +48,27 @@ async function generate(context: CliContext, script: string, ...args: string[]):
     throw new StackError([`${script} a échoué`, `${script} failed`], { detail: run.output });
 }
 
-async function checkDocuments(context: CliContext): Promise<void> {
+/** Writes every document into a folder that is gone afterwards. */
+async function withFreshDocuments(
+  context: CliContext,
+  use: (fresh: (name: string) => string) => void,
+): Promise<void> {
   const folder = mkdtempSync(path.join(os.tmpdir(), 'atlas-gen-'));
+  const fresh = (name: string): string => path.join(folder, path.basename(name));
   try {
     await generate(context, 'server/src/gen.main.ts', folder);
+    appendFileSync(fresh('docs/configuration.md'), renderCommandVariables());
+    writeFileSync(fresh('THIRD-PARTY-NOTICES.md'), renderNotices(context.directories.root));
+    use(fresh);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
 
-    const docs = path.join(context.directories.root, 'docs');
+function checkDocuments(context: CliContext): Promise<void> {
+  return withFreshDocuments(context, (fresh) => {
     const stale = documents.filter(
-      (name) => readOrEmpty(path.join(folder, name)) !== readOrEmpty(path.join(docs, name)),
+      (name) => readOrEmpty(fresh(name)) !== readOrEmpty(path.join(context.directories.root, name)),
     );
     context.answer({ stale });
     if (stale.length === 0) return;
@@ -56,9 +79,7 @@ async function checkDocuments(context: CliContext): Promise<void> {
         `to be written again (./atlas gen): ${list}`,
       ]),
     );
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
+  });
 }
 
 function readOrEmpty(file: string): string {

@@ -1,60 +1,99 @@
 // Writes the documents that are made from the source: `node server/src/gen.main.ts FOLDER`.
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { errorCodes } from '#contract/errors.ts';
+import { errorTexts } from '#contract/error-texts.ts';
+import { errorCodes, type ErrorCode } from '#contract/errors.ts';
 import { routes } from '#contract/routes.ts';
 import { Environment } from './config.ts';
 import { openApiDocument } from './platform/http/openapi.ts';
 
 const notice = 'Made by `./atlas gen` from the source; a change here is lost.';
 
-type Property = { type?: string; description?: string; default?: unknown; enum?: string[] };
+type Property = {
+  type?: string;
+  description?: string;
+  default?: unknown;
+  enum?: string[];
+  minimum?: number;
+  maximum?: number;
+};
 
 /** A cell of a Markdown table: a bar would end it. */
 function cell(text: string): string {
   return text.replaceAll('|', '\\|');
 }
 
+/** Form or unit of a value by the last word of its name; a new kind of variable must say its own here. */
+const forms: Readonly<Record<string, string>> = {
+  URL: 'URL',
+  HOST: 'IP address',
+  NAMES: 'host names, separated by commas',
+  FILE: 'path of a file',
+  DIR: 'path of a folder',
+  CLIENT: 'client id',
+  ISSUER: 'URL',
+  ROLE: 'words, separated by commas',
+};
+
+function formOf(name: string, { enum: values, minimum, maximum }: Property): string {
+  if (values !== undefined) return values.join(', ');
+  const last = name.split('_').at(-1) ?? '';
+  const form = last === 'PORT' ? `TCP port, ${minimum} to ${maximum}` : forms[last];
+  if (form === undefined) throw new Error(`${name}: gen.main.ts knows no form or unit for "${last}"`);
+  return form;
+}
+
 function renderConfiguration(): string {
   const required = new Set<string>(Environment.required);
   const rows = Object.entries(Environment.properties as Record<string, Property>).map(([name, property]) => {
+    const fallback = property.default;
     const byDefault =
-      typeof property.default === 'string' ? path.basename(property.default) : property.default;
+      typeof fallback === 'string' && path.isAbsolute(fallback) ? path.relative(root, fallback) : fallback;
     const given =
       byDefault === undefined ? (required.has(name) ? '**required**' : '—') : `\`${String(byDefault)}\``;
-    const values = property.enum === undefined ? '' : ` (${property.enum.join(', ')})`;
-    return `| \`${name}\` | ${property.type ?? ''} | ${given} | ${cell((property.description ?? '') + values)} |`;
+    return `| \`${name}\` | ${cell(formOf(name, property))} | ${given} | ${cell(property.description ?? '')} |`;
   });
   return [
-    '# Configuration of the server',
+    '# Configuration',
     '',
-    `${notice} Secrets are given as files (\`…_FILE\`), never as values. \`./atlas up\` sets all of them.`,
+    notice,
     '',
-    '| variable | type | default | meaning |',
+    '## Server',
+    '',
+    'Secrets are given as files (`…_FILE`), never as values. `./atlas up` sets all of them.',
+    '',
+    '| variable | form or unit | default | meaning |',
     '|---|---|---|---|',
     ...rows,
     '',
   ].join('\n');
 }
 
+function errorTable(language: 0 | 1, head: string, [yes, no]: readonly [string, string]): string[] {
+  const rows = Object.entries(errorCodes).map(([code, { status, retryable }]) => {
+    const { meaning, remedy } = errorTexts[code as ErrorCode];
+    const words = `${cell(meaning[language])} | ${cell(remedy[language])}`;
+    return `| \`${code}\` | ${status} | ${retryable ? yes : no} | ${words} |`;
+  });
+  return [head, '|---|---|---|---|---|', ...rows, ''];
+}
+
 function renderErrors(): string {
-  const rows = Object.entries(errorCodes).map(
-    ([code, error]) => `| \`${code}\` | ${error.status} | ${error.retryable ? 'yes' : 'no'} |`,
-  );
   return [
     '# Errors of the API',
     '',
-    `${notice} Bodies are RFC 9457 problem details with \`code\` and \`requestId\`.`,
+    `${notice} Bodies are problem details (RFC 9457) with \`code\`, \`requestId\`, \`retryable\` and, for bad input, \`fields\`. *Later* says whether the same request may succeed later without a change.`,
     '',
-    '| code | status | the same request may succeed later |',
-    '|---|---|---|',
-    ...rows,
+    ...errorTable(1, '| code | status | later | meaning | remedy |', ['yes', 'no']),
+    '## Français',
     '',
+    ...errorTable(0, '| code | état | plus tard | sens | remède |', ['oui', 'non']),
   ].join('\n');
 }
 
-const folder = process.argv[2] ?? path.resolve(import.meta.dirname, '../../docs');
-const manifest = readFileSync(path.resolve(import.meta.dirname, '../../package.json'), 'utf8');
+const root = path.resolve(import.meta.dirname, '../..');
+const folder = process.argv[2] ?? path.join(root, 'docs');
+const manifest = readFileSync(path.join(root, 'package.json'), 'utf8');
 const { version } = JSON.parse(manifest) as { version: string };
 mkdirSync(folder, { recursive: true });
 writeFileSync(
