@@ -49,10 +49,8 @@ export async function openLook(browser: Browser, origin: string, look: Look): Pr
 
 /** Goes to a page inside the application and waits until nothing loads any more. */
 export async function visit(page: Page, shot: Shot): Promise<void> {
-  await page.evaluate((href) => {
-    history.pushState(null, '', href);
-    window.dispatchEvent(new PopStateEvent('popstate'));
-  }, shot.path);
+  const href = JSON.stringify(shot.path);
+  await page.evaluate(`history.pushState(null, '', ${href}); dispatchEvent(new PopStateEvent('popstate'))`);
   await page.getByRole('heading', { level: 1 }).waitFor();
   await page.waitForLoadState('networkidle');
   if (shot.act !== undefined) await acts[shot.act](page);

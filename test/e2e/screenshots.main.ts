@@ -1,10 +1,12 @@
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
+import type { Page } from '@playwright/test';
 import { startMockServer } from '../harness/mock-api/mockServer.ts';
 import { findViolations, launchChromium, locales, openLook, sizes, themes, visit } from './browser.ts';
 import type { Look } from './browser.ts';
 import { shots } from './pages.ts';
+import type { Shot } from './pages.ts';
 
 // Takes a picture of every page in every look over the simulated client, and says what axe finds on the way.
 // Exit status 1 when a page is refused by axe or by the browser's content policy.
@@ -31,36 +33,40 @@ const mock = await startMockServer(path.resolve(values.web ?? path.join(root, 'w
 const browser = await launchChromium();
 const complaints: string[] = [];
 let pictures = 0;
+
+/** One picture; whatever keeps it from being taken or is wrong on it becomes a complaint. */
+async function take(page: Page, shot: Shot, lookName: string): Promise<void> {
+  try {
+    await visit(page, shot);
+    const file = path.join(out, lookName, `${shot.name}.png`);
+    await page.screenshot({ path: file, fullPage: shot.act !== 'palette' });
+    pictures += 1;
+    const violations = values.axe ? await findViolations(page) : [];
+    complaints.push(...violations.map((line) => `${lookName} ${shot.name}: ${line}`));
+  } catch (error) {
+    const said = error instanceof Error ? error.message.split('\n')[0] : String(error);
+    complaints.push(`${lookName} ${shot.name}: ${said}`);
+  }
+  if (shot.act !== undefined) await page.keyboard.press('Escape');
+}
+
+async function takeLook(look: Look, lookName: string): Promise<void> {
+  await mkdir(path.join(out, lookName), { recursive: true });
+  const page = await openLook(browser, mock.url, look);
+  page.on('console', (message) => {
+    if (message.type() === 'error' && !message.text().includes('404'))
+      complaints.push(`${lookName}: ${message.text()}`);
+  });
+  page.on('pageerror', (error) => complaints.push(`${lookName}: ${error.message}`));
+  for (const shot of shots.filter(({ name }) => only === undefined || only.includes(name)))
+    await take(page, shot, lookName);
+  await page.context().close();
+}
+
 try {
   for (const look of looks) {
     const lookName = `${look.locale}-${look.theme}-${look.size}`;
-    if (wantedLooks !== undefined && !wantedLooks.includes(lookName)) continue;
-    const folder = path.join(out, lookName);
-    await mkdir(folder, { recursive: true });
-    const page = await openLook(browser, mock.url, look);
-    page.on('console', (message) => {
-      if (message.type() === 'error' && !message.text().includes('404'))
-        complaints.push(`${lookName}: ${message.text()}`);
-    });
-    page.on('pageerror', (error) => complaints.push(`${lookName}: ${error.message}`));
-    for (const shot of shots.filter(({ name }) => only === undefined || only.includes(name))) {
-      try {
-        await visit(page, shot);
-        await page.screenshot({
-          path: path.join(folder, `${shot.name}.png`),
-          fullPage: shot.act !== 'palette',
-        });
-        pictures += 1;
-        if (values.axe)
-          complaints.push(...(await findViolations(page)).map((line) => `${lookName} ${shot.name}: ${line}`));
-      } catch (error) {
-        complaints.push(
-          `${lookName} ${shot.name}: ${error instanceof Error ? error.message.split('\n')[0] : String(error)}`,
-        );
-      }
-      if (shot.act !== undefined) await page.keyboard.press('Escape');
-    }
-    await page.context().close();
+    if (wantedLooks === undefined || wantedLooks.includes(lookName)) await takeLook(look, lookName);
   }
 } finally {
   await browser.close();

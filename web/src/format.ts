@@ -4,7 +4,6 @@ const unitsOf: Readonly<Record<Locale, { d: string; h: string; min: string; s: s
   fr: { d: 'j', h: 'h', min: 'min', s: 's' },
   en: { d: 'd', h: 'h', min: 'min', s: 's' },
 };
-const narrow = '\u202f';
 const fixed = '\u00a0';
 
 /** A duration in words, two units at most: « 1 h 05 min », « 42 s ». Negative values count as zero. */
@@ -98,6 +97,3 @@ export function formatRelative(instant: string | number, now: number, locale: Lo
   if (size < 86_400) return format.format(Math.trunc(seconds / 3600), 'hour');
   return format.format(Math.trunc(seconds / 86_400), 'day');
 }
-
-/** A number and what it counts never part: the narrow space that French wants before : ; ! ? stays too. */
-export const narrowSpace = narrow;

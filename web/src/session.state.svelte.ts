@@ -5,12 +5,16 @@ import { call, connectApi, permissionOf } from './api.ts';
 import type { CallOutput } from './api.ts';
 import { toApiError } from './problem.ts';
 import type { ApiError } from './problem.ts';
+import { location } from './location.state.svelte.ts';
 import { t, translator } from './messages/translate.state.svelte.ts';
+import { keepWayBack, takeWayBack } from './wayBack.ts';
 
 type Membership = Me['memberships'][number];
 
 /** Says only that somebody was signed in in this tab, so that a reload goes back through the identity provider unasked. */
 const returningKey = 'atlas.returning';
+/** The only address that the identity provider sends people back to. */
+const redirectUri = `${window.location.origin}/`;
 
 /** Who is there. Tokens live in keycloak-js's memory and nowhere else. */
 class Session {
@@ -42,14 +46,16 @@ class Session {
   }
 
   async signIn(): Promise<void> {
-    await this.#keycloak?.login({ redirectUri: window.location.href, locale: translator.locale });
+    keepWayBack();
+    await this.#keycloak?.login({ redirectUri, locale: translator.locale });
   }
 
   /** Back to the identity provider for a stronger or fresher proof, then here again. */
   async confirmIdentity(): Promise<void> {
     const acr = this.stepUp?.acrValues ?? '2';
+    keepWayBack();
     await this.#keycloak?.login({
-      redirectUri: window.location.href,
+      redirectUri,
       locale: translator.locale,
       acr: { values: [acr], essential: true },
       maxAge: 0,
@@ -58,7 +64,7 @@ class Session {
 
   async signOut(): Promise<void> {
     sessionStorage.removeItem(returningKey);
-    await this.#keycloak?.logout({ redirectUri: `${window.location.origin}/` });
+    await this.#keycloak?.logout({ redirectUri });
   }
 
   async reloadMe(): Promise<void> {
@@ -88,6 +94,8 @@ class Session {
     const keycloak = this.#keycloak;
     if (keycloak !== null) keycloak.onAuthRefreshError = () => this.#expire();
     this.me = await call('getMe');
+    const wanted = takeWayBack();
+    if (wanted !== null) location.go(wanted, { replace: true });
     this.phase = 'signedIn';
   }
 

@@ -31,7 +31,8 @@ function sendJson(response: ServerResponse, status: number, body: unknown): void
   response.end(JSON.stringify(body));
 }
 
-function problem(response: ServerResponse, status: number, code: string, detail?: string): void {
+function sendProblem(response: ServerResponse, status: 404 | 500, detail?: string): void {
+  const code = status === 404 ? 'not_found' : 'internal';
   const body = {
     type: `urn:atlas:error:${code}`,
     title: code,
@@ -61,29 +62,19 @@ function findRoute(
 function answerApi(request: IncomingMessage, response: ServerResponse, url: URL): void {
   const matched = findRoute(request.method ?? 'GET', url.pathname);
   const answer = matched === null ? undefined : answers[matched.name];
-  if (matched === null || answer === undefined) return problem(response, 404, 'not_found');
+  if (matched === null || answer === undefined) return sendProblem(response, 404);
   const body = answer({ params: matched.params, query: Object.fromEntries(url.searchParams) });
-  if (body === null) return problem(response, 404, 'not_found');
+  if (body === null) return sendProblem(response, 404);
   const spec: RouteSpec = routes[matched.name];
   if (!Value.Check(spec.response, body)) {
     const first = Value.Errors(spec.response, body)[0];
-    return problem(
-      response,
-      500,
-      'internal',
-      `${matched.name} breaks the contract: ${JSON.stringify(first)}`,
-    );
+    return sendProblem(response, 500, `${matched.name} breaks the contract: ${JSON.stringify(first)}`);
   }
   sendJson(response, spec.status ?? 200, body);
 }
 
 /** The few words of OpenID Connect that keycloak-js needs: an immediate sign-in of the one simulated person. */
-function answerIdentity(
-  request: IncomingMessage,
-  response: ServerResponse,
-  url: URL,
-  nonces: { last: string },
-): void {
+function answerIdentity(response: ServerResponse, url: URL, nonces: { last: string }): void {
   if (url.pathname.endsWith('/auth')) {
     nonces.last = url.searchParams.get('nonce') ?? '';
     const back = new URL(url.searchParams.get('redirect_uri') ?? '/');
@@ -138,7 +129,7 @@ export async function startMockServer(webFolder: string): Promise<MockServer> {
         serverTime: new Date().toISOString(),
       });
     } else if (url.pathname.startsWith('/api/')) answerApi(request, response, url);
-    else if (url.pathname.startsWith('/idp/')) answerIdentity(request, response, url, nonces);
+    else if (url.pathname.startsWith('/idp/')) answerIdentity(response, url, nonces);
     else void answerFile(response, webFolder, url.pathname);
   });
   const sockets = new WebSocketServer({ server, path: '/ws' });

@@ -48,7 +48,8 @@ function literalTexts(file: string): string[] {
       /\p{L}{2}/u.test(data ?? '')
     )
       found.push(data ?? '');
-    const next = type === 'Attribute' ? (name ?? '') : attribute;
+    // `style:` values are for the browser, like an attribute that nobody hears.
+    const next = type === 'Attribute' || type === 'StyleDirective' ? (name ?? '') : attribute;
     for (const [key, value] of Object.entries(node)) if (key !== 'parent') visit(value, next);
   };
   visit(tree.fragment, null);
