@@ -39,6 +39,8 @@ const reasonWords: Partial<Record<Decision['code'], Text>> = {
   restart_not_proven: ['le redémarrage n’est pas prouvé', 'the restart is not proven'],
 };
 
+const explainedStates = new Set<HostRunState>(['rollback_decision', 'rolling_back', 'rolled_back']);
+
 /** Where a run is told: each line once. */
 export interface RunTold {
   readonly say: (line: Text) => void;
@@ -50,7 +52,7 @@ function lineOf(host: HostRunSummary): Text {
   const words = stateWords[host.state] ?? [host.state, host.state];
   const reason = host.lastDecision === null ? undefined : reasonWords[host.lastDecision.code];
   const seconds = host.rollbackSeconds;
-  const explained = host.state === 'rolled_back' || host.state === 'rollback_decision' ? reason : undefined;
+  const explained = explainedStates.has(host.state) ? reason : undefined;
   const took: Text =
     seconds === null || host.state !== 'rolled_back'
       ? ['', '']
@@ -75,15 +77,18 @@ export async function tellRun(
   for (;;) {
     const detail = await api.call('getRun', { params });
     for (const wave of detail.waves) {
-      if (wave.state === 'waiting' || waves.has(wave.wave)) continue;
-      waves.add(wave.wave);
-      told.say([`Vague ${wave.wave} : ${wave.hosts} hôte(s)`, `Wave ${wave.wave}: ${wave.hosts} host(s)`]);
-    }
-    for (const host of detail.hostRuns) {
-      if (host.state === 'planned' || seen.get(host.id) === host.state) continue;
-      seen.set(host.id, host.state);
-      await told.onState?.(host);
-      told.say(lineOf(host));
+      if (wave.state !== 'waiting' && !waves.has(wave.wave)) {
+        waves.add(wave.wave);
+        told.say([`Vague ${wave.wave} : ${wave.hosts} hôte(s)`, `Wave ${wave.wave}: ${wave.hosts} host(s)`]);
+      }
+      const changed = detail.hostRuns.filter(
+        (host) => host.wave === wave.wave && host.state !== 'planned' && seen.get(host.id) !== host.state,
+      );
+      for (const host of changed) {
+        seen.set(host.id, host.state);
+        await told.onState?.(host);
+        told.say(lineOf(host));
+      }
     }
     if (over.has(detail.run.state)) return detail;
     if (Date.now() > endAtMs)

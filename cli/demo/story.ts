@@ -10,12 +10,15 @@ import type { DemoStory } from '../commands/up.ts';
 import { accountPlans, accountsFile, keepAccounts, totpKey } from './accounts.ts';
 import { openDemoTenant } from './firstRun.ts';
 import type { DemoTenant } from './firstRun.ts';
+import { until } from './demo-client.ts';
 import { createDemoLab, cutHost, demoHosts, enrolHosts, waitForInventories } from './fleet.ts';
 import { ensurePolicy, makePlan, rollbackSecondsMax, waitForReport } from './job.ts';
 import { tellRun } from './run-story.ts';
 import { keepPasskey, signRelease } from './trust.ts';
 
 const runTimeoutMs = 40 * 60_000;
+/** Longer than the agreed silence, two restarts and the checks on a slow machine; then the cable goes in again anyway. */
+const revertPatienceMs = 5 * 60_000;
 const isRoot = (): boolean => process.getuid?.() === 0;
 
 /** Installs what the lab needs; without root it says that there will be no lab. */
@@ -156,7 +159,7 @@ async function disturb(
 ): Promise<void> {
   if (lonely?.name !== host.hostname) return;
   if (host.state === 'awaiting_restart' || host.state === 'restarting') {
-    const before = await lonely.bootId();
+    const before = await lastRevert(lonely);
     await lonely.cutNetwork();
     context.say([
       `  ${host.hostname} perd son réseau (câble retiré par la démonstration)`,
@@ -166,13 +169,21 @@ async function disturb(
   }
 }
 
-async function plugInAfterReverting(context: CliContext, host: LabHost, bootId: string): Promise<void> {
-  try {
-    // Two restarts: the update's own, and the one by which the host went back.
-    const second = await host.waitForReboot(bootId, 10 * 60_000);
-    await host.waitForReboot(second, 10 * 60_000);
-  } catch (error) {
-    context.say(`  ${host.name}: ${error instanceof Error ? error.message : String(error)}`);
+/** The guardian's record of the last revert on the host: put aside when the host is back and its checks are green. */
+async function lastRevert(host: LabHost): Promise<string> {
+  const look = await host.exec(['cat', '/var/lib/atlas-agent/guardian/last']).catch(() => null);
+  return look?.stdout ?? ''; // a machine that is restarting cannot be asked
+}
+
+async function plugInAfterReverting(context: CliContext, host: LabHost, before: string): Promise<void> {
+  const hasReverted = async (): Promise<true | undefined> =>
+    ['', before].includes(await lastRevert(host)) ? undefined : true;
+  const reverted = await until(host.name, revertPatienceMs, hasReverted).catch(() => false);
+  if (reverted) {
+    context.say([
+      `  ${host.name} est revenu seul en arrière, toujours sans réseau`,
+      `  ${host.name} went back by itself, still without network`,
+    ]);
   }
   await host.healNetwork();
   context.say([`  ${host.name} retrouve son réseau`, `  ${host.name} has its network again`]);
