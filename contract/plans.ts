@@ -50,10 +50,14 @@ export const MaintenancePolicyBody = Strict({
     silentS: Type.Integer({ minimum: 15, maximum: 86_400 }),
   }),
 });
-export const MaintenancePolicy = Type.Intersect([
-  MaintenancePolicyBody,
-  Type.Object({ id: Uuid, createdAt: Instant, updatedAt: Instant, version: Type.Integer() }),
-]);
+// One strict object: an intersection with a strict body would refuse every member that it adds.
+export const MaintenancePolicy = Strict({
+  ...MaintenancePolicyBody.properties,
+  id: Uuid,
+  createdAt: Instant,
+  updatedAt: Instant,
+  version: Type.Integer(),
+});
 
 /** What somebody wants done. Hosts are named, or all that match the fleet filter. */
 export const PlanRequest = Strict({

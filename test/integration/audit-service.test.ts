@@ -9,6 +9,7 @@ import type { Checkpoint } from '../../agent/src/trust/checkpoint.ts';
 import { verifyConsistency, verifyInclusion } from '../../agent/src/trust/merkle.ts';
 import { tellCheckpoints } from '../../server/src/features/audit/audit.module.ts';
 import { newId } from '../../server/src/platform/ids.ts';
+import { idPage } from '../../server/src/platform/page.ts';
 import { createLogger } from '../../server/src/platform/log.ts';
 import { attack, createFolder, startAuditServer, type AuditServer } from '../harness/auditAttacks.ts';
 import { draftOf, newLogKey } from '../harness/auditLog.ts';
@@ -83,9 +84,11 @@ describe('reading the log', () => {
   it('shows entries newest first, page by page, each once', async () => {
     const tenantId = newId();
     const ids = await write(tenantId, many(7));
-    const first = await server.service.list(tenantId, { before: null, limit: 3 });
-    const second = await server.service.list(tenantId, { before: first.nextCursor, limit: 3 });
-    const third = await server.service.list(tenantId, { before: second.nextCursor, limit: 3 });
+    const next = (from: { readonly nextCursor: string | null }) =>
+      server.service.list(tenantId, idPage({ cursor: from.nextCursor ?? undefined, limit: 3 }));
+    const first = await next({ nextCursor: null });
+    const second = await next(first);
+    const third = await next(second);
     const shown = [...first.items, ...second.items, ...third.items];
     expect(shown.map(({ leaf }) => leaf.id)).toEqual(ids.toReversed());
     expect(shown.map(({ index }) => index)).toEqual([6, 5, 4, 3, 2, 1, 0]);

@@ -2,6 +2,7 @@ import { sql } from 'kysely';
 import type { ApiKey, Permission } from '#contract/access.ts';
 import { toInstant } from '../../platform/clock.ts';
 import type { SystemTx, TenantTx } from '../../platform/db.ts';
+import type { IdPage } from '../../platform/page.ts';
 
 const columns = [
   'id',
@@ -65,10 +66,7 @@ export async function createApiKey(
 }
 
 /** Newest first, before the given id; one row more than `limit` when there is more. */
-export async function listApiKeys(
-  tx: TenantTx,
-  page: { before: string | null; limit: number },
-): Promise<ApiKeyRow[]> {
+export async function listApiKeys(tx: TenantTx, page: IdPage): Promise<ApiKeyRow[]> {
   let query = tx.selectFrom('api_keys').select(columns);
   if (page.before !== null) query = query.where('id', '<', page.before);
   return query

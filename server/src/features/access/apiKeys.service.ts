@@ -6,7 +6,7 @@ import type { Db, TenantTx } from '../../platform/db.ts';
 import { AppError } from '../../platform/errors.ts';
 import { actorOf, membershipOf, type Caller } from '../../platform/http/caller.ts';
 import type { NewId } from '../../platform/ids.ts';
-import { decodeCursor, pageOf } from '../../platform/page.ts';
+import { byId, idPage, pageOf, type PageQuery } from '../../platform/page.ts';
 import * as repository from './apiKeys.repository.ts';
 import { secretDigest } from './callers.ts';
 
@@ -39,14 +39,11 @@ export class ApiKeysService {
 
   async list(
     tenantId: string,
-    listing: { cursor?: string | undefined; limit?: number | undefined },
+    query: PageQuery,
   ): Promise<{ items: ApiKey[]; nextCursor: string | null; total: number | null }> {
-    const limit = listing.limit ?? 50;
-    const before = decodeCursor(listing.cursor, 1)?.[0] ?? null;
-    const rows = await this.#deps.db.inTenant(tenantId, (tx) =>
-      repository.listApiKeys(tx, { before, limit }),
-    );
-    return pageOf(rows, limit, { item: repository.toApiKey, keys: (row) => [row.id] });
+    const page = idPage(query);
+    const rows = await this.#deps.db.inTenant(tenantId, (tx) => repository.listApiKeys(tx, page));
+    return pageOf(rows, page.limit, { item: repository.toApiKey, keys: byId });
   }
 
   /** The secret is in the answer and nowhere else. Errors: forbidden for a scope that the caller does not hold or a key may not. */

@@ -4,7 +4,7 @@ import { isUniqueViolation, type Db, type TenantTx } from '../../platform/db.ts'
 import { AppError, found } from '../../platform/errors.ts';
 import { actorOf, type Caller } from '../../platform/http/caller.ts';
 import type { NewId } from '../../platform/ids.ts';
-import { decodeCursor, pageOf } from '../../platform/page.ts';
+import { decodeCursor, limitOf, pageOf, type PageQuery } from '../../platform/page.ts';
 import type { Account, IdentityDirectory } from './identityDirectory.ts';
 import * as repository from './members.repository.ts';
 import { ensurePerson } from './people.repository.ts';
@@ -27,10 +27,10 @@ export class MembersService {
 
   async list(
     tenantId: string,
-    listing: { cursor?: string | undefined; limit?: number | undefined },
+    query: PageQuery,
   ): Promise<{ items: Member[]; nextCursor: string | null; total: number | null }> {
-    const limit = listing.limit ?? 50;
-    const after = decodeCursor(listing.cursor, 2);
+    const limit = limitOf(query);
+    const after = decodeCursor(query.cursor, ['text', 'id']);
     return this.#deps.db.inTenant(tenantId, async (tx) => {
       const rows = await repository.listMembers(tx, { after, limit });
       const total = await repository.countMembers(tx);

@@ -3,6 +3,7 @@ import type { AgentSummary } from '#contract/fleet.ts';
 import { toInstant } from '../../platform/clock.ts';
 import type { AnyTx, SystemTx, TenantTx } from '../../platform/db.ts';
 import { found } from '../../platform/errors.ts';
+import type { IdPage } from '../../platform/page.ts';
 import type { CertificateFacts } from './agents.policy.ts';
 import type { AgentCertificate } from './authorities.ts';
 
@@ -280,14 +281,11 @@ export async function getAgent(tx: TenantTx, agentId: string): Promise<AgentSumm
 }
 
 /** Newest first; `before` is the last identifier of the page before. */
-export async function listAgents(
-  tx: TenantTx,
-  page: { readonly before: string | null; readonly limit: number },
-): Promise<AgentSummary[]> {
+export async function listAgents(tx: TenantTx, page: IdPage): Promise<AgentSummary[]> {
   const rows = await overview(tx)
     .$if(page.before !== null, (query) => query.where('id', '<', page.before))
     .orderBy('id', 'desc')
-    .limit(page.limit)
+    .limit(page.limit + 1)
     .execute();
   return rows.map(summary);
 }

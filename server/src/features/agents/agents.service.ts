@@ -2,12 +2,12 @@ import type { AgentFrame, ServerFrame } from '#contract/agent-link.ts';
 import type { AgentSummary } from '#contract/fleet.ts';
 import type { TenantTx } from '../../platform/db.ts';
 import { AppError } from '../../platform/errors.ts';
+import { actorOf, type Actor } from '../../platform/http/caller.ts';
 import type { AgentsDeps, LinkControl } from './agents.deps.ts';
 import { judgeCertificate } from './agents.policy.ts';
 import * as repository from './agents.repository.ts';
 import { issueAgentCertificate, readSigningRequest } from './authorities.ts';
 import type { AuthorityService } from './authority.service.ts';
-import type { Actor } from './enrolment.service.ts';
 
 /** An agent, as its certificate proves. */
 export interface AgentIdentity {
@@ -238,8 +238,7 @@ export class AgentsService {
         throw new AppError('transition_refused', { detail: 'the agent is already revoked' });
       await this.#deps.audit.record(tx, {
         action: 'agent.revoked',
-        actorKind: actor.kind,
-        actorId: actor.id,
+        ...actorOf(actor),
         subjectType: 'agent',
         subjectId: agentId,
         outcome: 'ok',

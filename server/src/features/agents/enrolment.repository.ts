@@ -3,6 +3,7 @@ import type { EnrolmentToken } from '#contract/fleet.ts';
 import { toInstant } from '../../platform/clock.ts';
 import type { SystemTx, TenantTx } from '../../platform/db.ts';
 import { found } from '../../platform/errors.ts';
+import type { IdPage } from '../../platform/page.ts';
 import type { TokenFacts } from './agents.policy.ts';
 
 export interface KnownToken extends TokenFacts {
@@ -132,15 +133,12 @@ export async function getToken(tx: TenantTx, tokenId: string): Promise<Enrolment
 }
 
 /** Newest first. */
-export async function listTokens(
-  tx: TenantTx,
-  page: { readonly before: string | null; readonly limit: number },
-): Promise<EnrolmentToken[]> {
+export async function listTokens(tx: TenantTx, page: IdPage): Promise<EnrolmentToken[]> {
   const { before } = page;
   const rows = await tokens(tx)
     .$if(before !== null, (query) => query.where('t.id', '<', before ?? ''))
     .orderBy('t.id', 'desc')
-    .limit(page.limit)
+    .limit(page.limit + 1)
     .execute();
   return rows.map(view);
 }

@@ -7,6 +7,7 @@ import { HostName } from '#contract/schema.ts';
 import { toInstant } from '../../platform/clock.ts';
 import type { TenantTx } from '../../platform/db.ts';
 import { AppError } from '../../platform/errors.ts';
+import { actorOf, type Actor } from '../../platform/http/caller.ts';
 import type { AgentsDeps, LinkControl } from './agents.deps.ts';
 import { enrolLine, newEnrolSecret, readEnrolSecret, sameHash, tokenFault } from './agents.policy.ts';
 import * as agents from './agents.repository.ts';
@@ -14,12 +15,6 @@ import { issueAgentCertificate, readSigningRequest, type AgentCertificate } from
 import type { AuthorityService } from './authority.service.ts';
 import * as repository from './enrolment.repository.ts';
 import { sha256Of } from './x509.ts';
-
-/** Who acts, as audit entries name them. */
-export interface Actor {
-  readonly kind: 'person' | 'apiKey';
-  readonly id: string;
-}
 
 interface Newcomer {
   readonly tenantId: string;
@@ -107,8 +102,7 @@ export class EnrolmentService {
       if (!(await repository.revokeToken(tx, tokenId))) throw new AppError('enrolment_token_unusable');
       await this.#deps.audit.record(tx, {
         action: 'enrolment_token.revoked',
-        actorKind: actor.kind,
-        actorId: actor.id,
+        ...actorOf(actor),
         subjectType: 'enrolment_token',
         subjectId: tokenId,
         outcome: 'ok',

@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import type { AuditAction, AuditLeaf } from '#contract/audit.ts';
 import type { TenantTx } from '../../platform/db.ts';
+import type { IdPage } from '../../platform/page.ts';
 
 /** Which entries to show. Every condition that is present must hold. */
 export interface EntryFilter {
@@ -16,7 +17,7 @@ export interface EntryFilter {
 export async function listEntries(
   tx: TenantTx,
   filter: EntryFilter,
-  page: { readonly before: string | null; readonly limit: number },
+  page: IdPage,
 ): Promise<{ id: string; index: number | null; leaf: AuditLeaf }[]> {
   const { action, actorId, subjectId, from, to } = filter;
   const rows = await tx
@@ -32,7 +33,7 @@ export async function listEntries(
     .$if(from !== undefined, (query) => query.where('e.at', '>=', sql<Date>`${from}::timestamptz`))
     .$if(to !== undefined, (query) => query.where('e.at', '<', sql<Date>`${to}::timestamptz`))
     .orderBy('e.entry_id', 'desc')
-    .limit(page.limit)
+    .limit(page.limit + 1)
     .execute();
   return rows.map(({ leaf, ...row }) => ({ ...row, leaf: JSON.parse(leaf.toString('utf8')) as AuditLeaf }));
 }

@@ -1,6 +1,6 @@
 import type { Routes } from '#contract/routes.ts';
 import type { RouteHandlers } from '../../platform/http/handlers.ts';
-import { idPage } from '../../platform/http/idCursor.ts';
+import { idPage } from '../../platform/page.ts';
 import type { AuditService } from './audit.service.ts';
 
 export function auditRoutes(

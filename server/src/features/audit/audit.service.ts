@@ -26,6 +26,7 @@ import { recordCosignature, type Cosignature, type WitnessVerdict } from '../../
 import { toInstant } from '../../platform/clock.ts';
 import type { Db, TenantTx } from '../../platform/db.ts';
 import { AppError, found } from '../../platform/errors.ts';
+import { byId, pageOf, type IdPage } from '../../platform/page.ts';
 import { namesOf } from './audit.read-model.ts';
 import { listEntries, listWitnesses, type EntryFilter } from './audit.repository.ts';
 
@@ -61,22 +62,23 @@ export class AuditService {
   /** A page of entries, newest first, with the names that people and things have now. */
   async list(
     tenantId: string,
-    query: EntryFilter & { readonly before: string | null; readonly limit: number },
+    query: EntryFilter & IdPage,
   ): Promise<{ items: AuditEntry[]; nextCursor: string | null; total: number | null }> {
     const { before, limit, ...filter } = query;
     return this.#deps.db.inTenant(tenantId, async (tx) => {
-      const rows = await listEntries(tx, filter, { before, limit: limit + 1 });
-      const shown = rows.slice(0, limit);
-      const ids = shown.flatMap(({ leaf }) => [leaf.actorId, leaf.subjectId]).filter((id) => id !== null);
+      const rows = await listEntries(tx, filter, { before, limit });
+      const ids = rows.flatMap(({ leaf }) => [leaf.actorId, leaf.subjectId]).filter((id) => id !== null);
       const names = await namesOf(tx, ids);
-      const items = shown.map(({ index, leaf }) => ({
-        index,
-        leaf,
-        actorName: names.get(leaf.actorId ?? '') ?? null,
-        subjectName: names.get(leaf.subjectId ?? '') ?? null,
-      }));
-      const nextCursor = rows.length > limit ? (shown.at(-1)?.id ?? null) : null;
-      return { items, nextCursor, total: await this.#total(tx, tenantId, filter) };
+      return pageOf(rows, limit, {
+        item: ({ index, leaf }): AuditEntry => ({
+          index,
+          leaf,
+          actorName: names.get(leaf.actorId ?? '') ?? null,
+          subjectName: names.get(leaf.subjectId ?? '') ?? null,
+        }),
+        keys: byId,
+        total: await this.#total(tx, tenantId, filter),
+      });
     });
   }
 

@@ -69,27 +69,6 @@ export function countsOf(inventory: Inventory): { updates: number; security: num
 
 export type HostSort = (typeof hostSorts)[number];
 
-/** Where a page ends: the last row's sort value and identifier. */
-export interface HostCursor {
-  readonly sort: HostSort;
-  readonly value: string | number;
-  readonly id: string;
-}
-
-export function encodeCursor(cursor: readonly unknown[]): string {
-  return Buffer.from(JSON.stringify(cursor)).toString('base64url');
-}
-
-/** The members of a cursor as `encodeCursor` wrote them, or null. */
-export function decodeCursor(text: string): unknown[] | null {
-  try {
-    const value: unknown = JSON.parse(Buffer.from(text, 'base64url').toString('utf8'));
-    return Array.isArray(value) ? (value as unknown[]) : null;
-  } catch {
-    return null;
-  }
-}
-
 /** Security first, then by name: the order in which people read updates. */
 export function orderUpdates(updates: readonly PendingUpdate[]): PendingUpdate[] {
   return [...updates].sort((a, b) => {

@@ -4,9 +4,8 @@ import type { Inventory } from '#contract/inventory.ts';
 import type { HealthCheck } from '#contract/verbs.ts';
 import { toInstant } from '../../platform/clock.ts';
 import type { TenantTx } from '../../platform/db.ts';
-import { AppError } from '../../platform/errors.ts';
-import { isUuid } from '../../platform/ids.ts';
-import { decodeCursor, encodeCursor, type HostSort } from './fleet.policy.ts';
+import { decodeCursor, limitOf, pageOf, type PageQuery } from '../../platform/page.ts';
+import type { HostSort } from './fleet.policy.ts';
 
 export interface HostFilter {
   readonly q?: string;
@@ -16,10 +15,8 @@ export interface HostFilter {
   readonly agentState?: HostSummary['agentState'];
 }
 
-interface HostPage extends HostFilter {
+interface HostPage extends HostFilter, PageQuery {
   readonly sort?: HostSort;
-  readonly cursor?: string;
-  readonly limit?: number;
 }
 
 const columns = [
@@ -114,27 +111,28 @@ function filtered(tx: TenantTx, filter: HostFilter) {
     .$if(agentState !== undefined, (query) => query.where('agent_state', '=', agentState ?? null));
 }
 
-function readCursor(text: string, sort: HostSort): { value: string | number; id: string } {
-  const [cursorSort, value, id, ...rest] = decodeCursor(text) ?? [];
-  const isValue = sort.endsWith('hostname') ? typeof value === 'string' : Number.isSafeInteger(value);
-  if (cursorSort !== sort || !isValue || typeof id !== 'string' || !isUuid(id) || rest.length > 0) {
-    const message = 'take the cursor from the page before, with the same order';
-    throw new AppError('invalid_request', { fields: [{ path: '/cursor', rule: 'cursor', message }] });
-  }
-  return { value: value as string | number, id };
+function readCursor(
+  cursor: string | undefined,
+  sort: HostSort,
+): { value: string | number; id: string } | null {
+  const isName = sort.endsWith('hostname');
+  const keys = decodeCursor(cursor, [{ is: sort }, isName ? 'text' : 'integer', 'id']);
+  if (keys === null) return null;
+  const [, value = '', id = ''] = keys;
+  return { value: isName ? value : Number(value), id };
 }
 
 /** Hosts in the order asked for; equal ones by identifier, so that no page skips or repeats one. */
 export async function listHosts(
   tx: TenantTx,
   page: HostPage,
-): Promise<{ items: HostSummary[]; nextCursor: string | null; total: number }> {
+): Promise<{ items: HostSummary[]; nextCursor: string | null; total: number | null }> {
   const sort = page.sort ?? 'hostname';
-  const limit = page.limit ?? 50;
+  const limit = limitOf(page);
   const isDescending = sort.startsWith('-');
   const key: RawBuilder<string | number> = sortKeys[sort.replace('-', '') as keyof typeof sortKeys];
   const direction = isDescending ? ('desc' as const) : ('asc' as const);
-  const from = page.cursor === undefined ? null : readCursor(page.cursor, sort);
+  const from = readCursor(page.cursor, sort);
   const beyond =
     from === null
       ? sql<boolean>`true`
@@ -152,13 +150,11 @@ export async function listHosts(
     .orderBy('id', direction)
     .limit(limit + 1)
     .execute()) as unknown as (OverviewRow & { sort_key: string | number })[];
-  const shown = rows.slice(0, limit);
-  const last = rows.length > limit ? shown.at(-1) : undefined;
-  return {
-    items: shown.map((row) => view(row).summary),
-    nextCursor: last === undefined ? null : encodeCursor([sort, last.sort_key, last.id]),
+  return pageOf(rows, limit, {
+    item: (row) => view(row).summary,
+    keys: (row) => [sort, String(row.sort_key), row.id],
     total: Number(count),
-  };
+  });
 }
 
 export interface FleetCounts {

@@ -3,23 +3,18 @@ import type { Inventory, PendingUpdate } from '#contract/inventory.ts';
 import type { HealthCheck } from '#contract/verbs.ts';
 import type { TenantTx } from '../../platform/db.ts';
 import { AppError, found } from '../../platform/errors.ts';
+import { actorOf, type Actor } from '../../platform/http/caller.ts';
+import { decodeCursor, limitOf, pageOf, type PageQuery } from '../../platform/page.ts';
 import type { FleetDeps } from './fleet.deps.ts';
 import {
   countsOf,
-  decodeCursor,
   defaultHealthChecks,
-  encodeCursor,
   orderUpdates,
   suggestHealthChecks,
   updateKey,
 } from './fleet.policy.ts';
 import { countFleet, findHost, listCandidates, type HostCandidate } from './fleet.read-model.ts';
 import * as repository from './fleet.repository.ts';
-
-interface Actor {
-  readonly kind: 'person' | 'apiKey';
-  readonly id: string;
-}
 
 interface HostChange {
   readonly siteId?: string;
@@ -94,19 +89,20 @@ export class FleetService {
   async listUpdates(
     tenantId: string,
     hostId: string,
-    page: { readonly cursor?: string; readonly limit?: number },
-  ): Promise<{ items: PendingUpdate[]; nextCursor: string | null; total: number }> {
+    query: PageQuery,
+  ): Promise<{ items: PendingUpdate[]; nextCursor: string | null; total: number | null }> {
     const inventory = await this.#deps.db.inTenant(tenantId, async (tx) => {
       found(await findHost(tx, hostId));
       return repository.getInventory(tx, hostId);
     });
     const all = orderUpdates(inventory?.updates ?? []);
-    const after = page.cursor === undefined ? '' : String(decodeCursor(page.cursor)?.[0] ?? '');
+    const after = decodeCursor(query.cursor, ['text'])?.[0] ?? '';
     const rest = all.filter((update) => updateKey(update) > after);
-    const items = rest.slice(0, page.limit ?? 50);
-    const last = items.at(-1);
-    const hasMore = rest.length > items.length && last !== undefined;
-    return { items, nextCursor: hasMore ? encodeCursor([updateKey(last)]) : null, total: all.length };
+    return pageOf(rest, limitOf(query), {
+      item: (update) => update,
+      keys: (update) => [updateKey(update)],
+      total: all.length,
+    });
   }
 
   /** Changes a host. Errors: not_found (host or site), precondition_failed when somebody changed it meanwhile. */
@@ -123,8 +119,7 @@ export class FleetService {
       if (!(await repository.updateHost(tx, host, change))) throw new AppError('precondition_failed');
       await this.#deps.audit.record(tx, {
         action: 'host.updated',
-        actorKind: scope.actor.kind,
-        actorId: scope.actor.id,
+        ...actorOf(scope.actor),
         subjectType: 'host',
         subjectId: host.id,
         outcome: 'ok',
@@ -146,8 +141,7 @@ export class FleetService {
       }
       await this.#deps.audit.record(tx, {
         action: 'host.scan_requested',
-        actorKind: actor.kind,
-        actorId: actor.id,
+        ...actorOf(actor),
         subjectType: 'host',
         subjectId: hostId,
         outcome: 'ok',

@@ -1,5 +1,6 @@
 import type { PlanPreview } from '#contract/plans.ts';
 import type { TenantTx } from '../../platform/db.ts';
+import type { IdPage } from '../../platform/page.ts';
 
 /** A plan as it is stored; it never changes. */
 export interface PlanRow {
@@ -84,10 +85,7 @@ function selectPlans(tx: TenantTx) {
 }
 
 /** Newest first; one row more than `limit` when there is another page. */
-export async function listPlans(
-  tx: TenantTx,
-  page: { readonly before: string | null; readonly limit: number },
-): Promise<PlanRow[]> {
+export async function listPlans(tx: TenantTx, page: IdPage): Promise<PlanRow[]> {
   let query = selectPlans(tx);
   if (page.before !== null) query = query.where('p.id', '<', page.before);
   return (await query

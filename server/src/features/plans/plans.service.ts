@@ -13,7 +13,9 @@ import { toInstant } from '../../platform/clock.ts';
 import type { Clock } from '../../platform/clock.ts';
 import type { Db, TenantTx } from '../../platform/db.ts';
 import { AppError, found, invariant } from '../../platform/errors.ts';
+import { actorOf, type TenantActor } from '../../platform/http/caller.ts';
 import type { NewId } from '../../platform/ids.ts';
+import { byId, pageOf, type IdPage } from '../../platform/page.ts';
 import type { LiveEvent } from '#contract/tenants.ts';
 import type { PolicyDocument } from '#contract/trust.ts';
 import { planDocument } from './plan-document.policy.ts';
@@ -39,13 +41,6 @@ export interface PlansDeps {
   readonly trust: {
     readonly current: (tx: TenantTx) => Promise<{ readonly document: PolicyDocument } | null>;
   };
-}
-
-/** Who asks: people and machine keys can plan. */
-export interface PlanActor {
-  readonly tenantId: string;
-  readonly id: string;
-  readonly kind: 'person' | 'apiKey';
 }
 
 const shortWindowMs = 15 * 60_000;
@@ -103,13 +98,12 @@ export class PlansService {
   }
 
   /** What the plan would do, without making it. Errors: not_found (policy, host), invalid_request. */
-  async preview(actor: PlanActor, request: PlanRequest): Promise<PlanPreview> {
+  async preview(actor: TenantActor, request: PlanRequest): Promise<PlanPreview> {
     return this.#deps.db.inTenant(actor.tenantId, async (tx) => {
       const preview = await this.#compose(tx, actor, request);
       await this.#deps.audit.record(tx, {
         action: 'plan.previewed',
-        actorKind: actor.kind,
-        actorId: actor.id,
+        ...actorOf(actor),
         subjectType: 'maintenance_policy',
         subjectId: request.policyId,
         outcome: 'ok',
@@ -121,7 +115,7 @@ export class PlansService {
   }
 
   /** Makes an immutable plan. Errors: as preview, and nothing_to_install when no host would be changed. */
-  async create(actor: PlanActor, request: PlanRequest): Promise<PlanDetail> {
+  async create(actor: TenantActor, request: PlanRequest): Promise<PlanDetail> {
     const id = this.#deps.newId();
     await this.#deps.db.inTenant(actor.tenantId, async (tx) => {
       const preview = await this.#compose(tx, actor, request);
@@ -146,8 +140,7 @@ export class PlansService {
       });
       await this.#deps.audit.record(tx, {
         action: 'plan.created',
-        actorKind: actor.kind,
-        actorId: actor.id,
+        ...actorOf(actor),
         subjectType: 'plan',
         subjectId: id,
         outcome: 'ok',
@@ -166,19 +159,12 @@ export class PlansService {
     });
   }
 
-  /** Newest first. `before` is the id that ended the last page. */
-  async list(
-    tenantId: string,
-    page: { readonly before: string | null; readonly limit: number },
-  ): Promise<{ readonly items: Plan[]; readonly next: string | null; readonly total: number }> {
+  /** Newest first. */
+  async list(tenantId: string, page: IdPage) {
     return this.#deps.db.inTenant(tenantId, async (tx) => {
       const rows = await repository.listPlans(tx, page);
-      const shown = rows.slice(0, page.limit);
-      return {
-        items: shown.map((row) => this.#view(row)),
-        next: rows.length > page.limit ? (shown.at(-1)?.id ?? null) : null,
-        total: await repository.countPlans(tx),
-      };
+      const total = await repository.countPlans(tx);
+      return pageOf(rows, page.limit, { item: (row) => this.#view(row), keys: byId, total });
     });
   }
 
@@ -195,7 +181,7 @@ export class PlansService {
     };
   }
 
-  async #compose(tx: TenantTx, actor: PlanActor, request: PlanRequest): Promise<PlanPreview> {
+  async #compose(tx: TenantTx, actor: TenantActor, request: PlanRequest): Promise<PlanPreview> {
     const now = this.#deps.clock.now();
     checkWindow(request, now);
     const policy = found(await this.#deps.policyOf(tx, request.policyId));

@@ -1,6 +1,7 @@
 import type { MaintenancePolicy, MaintenancePolicyBody } from '#contract/plans.ts';
 import { toInstant } from '../../platform/clock.ts';
 import type { TenantTx } from '../../platform/db.ts';
+import type { IdPage } from '../../platform/page.ts';
 
 interface PolicyRow {
   readonly id: string;
@@ -23,10 +24,7 @@ function fromRow(row: PolicyRow): MaintenancePolicy {
 const columns = ['id', 'body', 'created_at', 'updated_at', 'version'] as const;
 
 /** A page of policies by id, newest first, one row more than `limit` when there is another page. */
-export async function listPolicies(
-  tx: TenantTx,
-  page: { readonly before: string | null; readonly limit: number },
-): Promise<MaintenancePolicy[]> {
+export async function listPolicies(tx: TenantTx, page: IdPage): Promise<MaintenancePolicy[]> {
   let query = tx.selectFrom('maintenance_policies').select(columns).where('removed_at', 'is', null);
   if (page.before !== null) query = query.where('id', '<', page.before);
   const rows = await query

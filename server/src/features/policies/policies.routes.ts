@@ -1,8 +1,8 @@
 import type { Routes } from '#contract/routes.ts';
-import type { Caller } from '../../platform/http/caller.ts';
+import { tenantActor } from '../../platform/http/caller.ts';
 import type { RouteHandlers } from '../../platform/http/handlers.ts';
-import { idPage } from '../../platform/http/idCursor.ts';
-import type { PoliciesService, PolicyActor } from './policies.service.ts';
+import { idPage } from '../../platform/page.ts';
+import type { PoliciesService } from './policies.service.ts';
 
 type Names =
   | 'listMaintenancePolicies'
@@ -11,25 +11,15 @@ type Names =
   | 'updateMaintenancePolicy'
   | 'removeMaintenancePolicy';
 
-function actor(call: {
-  readonly params: { readonly tenantId: string };
-  readonly caller: Caller;
-}): PolicyActor {
-  return { tenantId: call.params.tenantId, id: call.caller.id, kind: call.caller.kind };
-}
-
 export function policiesRoutes(service: PoliciesService): RouteHandlers<Routes, Names> {
   return {
-    listMaintenancePolicies: async ({ params, query }) => {
-      const { items, next, total } = await service.list(params.tenantId, idPage(query));
-      return { items, nextCursor: next, total };
-    },
-    createMaintenancePolicy: (call) => service.create(actor(call), call.body),
+    listMaintenancePolicies: ({ params, query }) => service.list(params.tenantId, idPage(query)),
+    createMaintenancePolicy: (call) => service.create(tenantActor(call), call.body),
     getMaintenancePolicy: ({ params }) => service.get(params.tenantId, params.policyId),
     updateMaintenancePolicy: (call) =>
-      service.update(actor(call), { id: call.params.policyId, version: call.version }, call.body),
+      service.update(tenantActor(call), { id: call.params.policyId, version: call.version }, call.body),
     removeMaintenancePolicy: async (call) => {
-      await service.remove(actor(call), call.params.policyId);
+      await service.remove(tenantActor(call), call.params.policyId);
       return null;
     },
   };

@@ -3,7 +3,9 @@ import type { AuditWriter } from '../../platform/audit/auditWriter.ts';
 import type { Clock } from '../../platform/clock.ts';
 import type { Db, TenantTx } from '../../platform/db.ts';
 import { AppError, found } from '../../platform/errors.ts';
+import { actorOf, type TenantActor } from '../../platform/http/caller.ts';
 import type { NewId } from '../../platform/ids.ts';
+import { byId, pageOf, type IdPage } from '../../platform/page.ts';
 import * as repository from './policies.repository.ts';
 
 export interface PoliciesDeps {
@@ -11,13 +13,6 @@ export interface PoliciesDeps {
   readonly audit: AuditWriter;
   readonly clock: Clock;
   readonly newId: NewId;
-}
-
-/** Who changes a policy: people and machine keys can. */
-export interface PolicyActor {
-  readonly tenantId: string;
-  readonly id: string;
-  readonly kind: 'person' | 'apiKey';
 }
 
 const nameTaken = (): AppError =>
@@ -32,19 +27,12 @@ export class PoliciesService {
     this.#deps = deps;
   }
 
-  /** Newest first. `before` is the id that ended the last page. */
-  async list(
-    tenantId: string,
-    page: { readonly before: string | null; readonly limit: number },
-  ): Promise<{ readonly items: MaintenancePolicy[]; readonly next: string | null; readonly total: number }> {
+  /** Newest first. */
+  async list(tenantId: string, page: IdPage) {
     return this.#deps.db.inTenant(tenantId, async (tx) => {
       const rows = await repository.listPolicies(tx, page);
-      const items = rows.slice(0, page.limit);
-      return {
-        items,
-        next: rows.length > page.limit ? (items.at(-1)?.id ?? null) : null,
-        total: await repository.countPolicies(tx),
-      };
+      const total = await repository.countPolicies(tx);
+      return pageOf(rows, page.limit, { item: (policy) => policy, keys: byId, total });
     });
   }
 
@@ -58,7 +46,7 @@ export class PoliciesService {
   }
 
   /** Errors: already_exists when the name is taken. */
-  async create(actor: PolicyActor, body: MaintenancePolicyBody): Promise<MaintenancePolicy> {
+  async create(actor: TenantActor, body: MaintenancePolicyBody): Promise<MaintenancePolicy> {
     return this.#deps.db.inTenant(actor.tenantId, async (tx) => {
       const policy = await repository.createPolicy(tx, this.#deps.newId(), body);
       if (policy === null) throw nameTaken();
@@ -69,7 +57,7 @@ export class PoliciesService {
 
   /** Plans made before keep theirs. Errors: not_found, precondition_failed, already_exists. */
   async update(
-    actor: PolicyActor,
+    actor: TenantActor,
     target: { readonly id: string; readonly version: number },
     body: MaintenancePolicyBody,
   ): Promise<MaintenancePolicy> {
@@ -83,7 +71,7 @@ export class PoliciesService {
     });
   }
 
-  async remove(actor: PolicyActor, policyId: string): Promise<void> {
+  async remove(actor: TenantActor, policyId: string): Promise<void> {
     await this.#deps.db.inTenant(actor.tenantId, async (tx) => {
       const policy = found(await repository.getPolicy(tx, policyId));
       await repository.removePolicy(tx, policyId, new Date(this.#deps.clock.now()));
@@ -93,7 +81,7 @@ export class PoliciesService {
 
   async #record(
     tx: TenantTx,
-    actor: PolicyActor,
+    actor: TenantActor,
     change: {
       readonly action:
         'maintenance_policy.created' | 'maintenance_policy.updated' | 'maintenance_policy.removed';
@@ -103,8 +91,7 @@ export class PoliciesService {
     const { action, policy } = change;
     await this.#deps.audit.record(tx, {
       action,
-      actorKind: actor.kind,
-      actorId: actor.id,
+      ...actorOf(actor),
       subjectType: 'maintenance_policy',
       subjectId: policy.id,
       outcome: 'ok',

@@ -1,5 +1,5 @@
 import type { ReleaseDocument, TargetDocument } from '#contract/trust.ts';
-import type { PlanDocument } from '../plans/plan-document.policy.ts';
+import type { PlanDocument } from '../plans/plans.module.ts';
 
 /** What the requester adds to a plan when asking for its release. */
 export interface ReleaseRequest {

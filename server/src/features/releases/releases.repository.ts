@@ -1,6 +1,7 @@
 import type { EnvelopeSignature } from '#contract/dsse.ts';
 import { invariant } from '../../platform/errors.ts';
 import type { AnyTx, TenantTx } from '../../platform/db.ts';
+import type { IdPage } from '../../platform/page.ts';
 
 export type ReleaseState = 'awaiting_signatures' | 'approved' | 'refused' | 'expired';
 
@@ -83,9 +84,7 @@ export async function getRelease(tx: TenantTx, releaseId: string): Promise<Relea
 /** Newest first; one row more than `limit` when there is another page. */
 export async function listReleases(
   tx: TenantTx,
-  page: {
-    readonly before: string | null;
-    readonly limit: number;
+  page: IdPage & {
     readonly state: ReleaseState | null;
     readonly now: Date;
   },

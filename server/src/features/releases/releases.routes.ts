@@ -2,7 +2,7 @@ import type { Routes } from '#contract/routes.ts';
 import { isAllowed } from '../../platform/http/caller.ts';
 import type { Caller } from '../../platform/http/caller.ts';
 import type { RouteHandlers } from '../../platform/http/handlers.ts';
-import { idPage } from '../../platform/http/idCursor.ts';
+import { idPage } from '../../platform/page.ts';
 import type { ReleaseSigning } from './releases.signing.ts';
 import type { ReleasesService } from './releases.service.ts';
 
@@ -20,11 +20,8 @@ export function releasesRoutes(
 ): RouteHandlers<Routes, Names> {
   return {
     createRelease: (call) => service.create(scope(call), call.params.planId, call.body),
-    listReleases: async (call) => {
-      const page = { ...idPage(call.query), state: call.query.state ?? null };
-      const { items, next } = await service.list(scope(call), page);
-      return { items, nextCursor: next, total: null };
-    },
+    listReleases: (call) =>
+      service.list(scope(call), { ...idPage(call.query), state: call.query.state ?? null }),
     getRelease: (call) => service.get(scope(call), call.params.releaseId),
     signRelease: async (call) => {
       await signing.sign(scope(call), call.params.releaseId, call.body.signature);

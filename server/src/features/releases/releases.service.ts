@@ -3,6 +3,8 @@ import type { ReleaseDetail, ReleaseSummary } from '#contract/releases.ts';
 import type { TargetDocument } from '#contract/trust.ts';
 import { AppError, found, invariant } from '../../platform/errors.ts';
 import type { TenantTx } from '../../platform/db.ts';
+import { actorOf } from '../../platform/http/caller.ts';
+import { byId, pageOf, type IdPage } from '../../platform/page.ts';
 import { releaseDocument, stateAt, targetDocuments } from './release-document.policy.ts';
 import { sha256Hex, targetsRoot } from './release-tree.ts';
 import * as repository from './releases.repository.ts';
@@ -118,8 +120,7 @@ export class ReleasesService {
         });
       await this.#deps.audit.record(tx, {
         action: 'release.drafted',
-        actorKind: scope.viewer.kind,
-        actorId: scope.viewer.id,
+        ...actorOf(scope.viewer),
         subjectType: 'release',
         subjectId: draft.id,
         outcome: 'ok',
@@ -157,24 +158,20 @@ export class ReleasesService {
     }
   }
 
-  /** Newest first. `before` is the id that ended the last page. */
-  async list(
-    scope: ReleaseScope,
-    page: { readonly before: string | null; readonly limit: number; readonly state: ReleaseState | null },
-  ): Promise<{ readonly items: ReleaseSummary[]; readonly next: string | null }> {
+  /** Newest first. */
+  async list(scope: ReleaseScope, page: IdPage & { readonly state: ReleaseState | null }) {
     return this.#deps.db.inTenant(scope.tenantId, async (tx) => {
       const now = this.#deps.clock.now();
       const rows = await repository.listReleases(tx, { ...page, now: new Date(now) });
-      const shown = rows.slice(0, page.limit);
       const signatures = await repository.listSignatures(
         tx,
-        shown.map((row) => row.id),
+        rows.map((row) => row.id),
       );
-      const around = await this.#surroundings(tx, scope, shown);
-      return {
-        items: shown.map((row) => releaseSummary(row, signatures.get(row.id) ?? [], around)),
-        next: rows.length > page.limit ? (shown.at(-1)?.id ?? null) : null,
-      };
+      const around = await this.#surroundings(tx, scope, rows);
+      return pageOf(rows, page.limit, {
+        item: (row): ReleaseSummary => releaseSummary(row, signatures.get(row.id) ?? [], around),
+        keys: byId,
+      });
     });
   }
 
@@ -206,8 +203,7 @@ export class ReleasesService {
       });
       await this.#deps.audit.record(tx, {
         action: 'release.refused',
-        actorKind: scope.viewer.kind,
-        actorId: scope.viewer.id,
+        ...actorOf(scope.viewer),
         subjectType: 'release',
         subjectId: releaseId,
         outcome: 'refused',

@@ -3,6 +3,7 @@ import type { EnvelopeSignature } from '#contract/dsse.ts';
 import type { TargetDocument } from '#contract/trust.ts';
 import type { TenantTx } from '../../platform/db.ts';
 import { AppError, found, invariant } from '../../platform/errors.ts';
+import { actorOf } from '../../platform/http/caller.ts';
 import { mySignature, stateAt } from './release-document.policy.ts';
 import { releaseChanged } from './releases.deps.ts';
 import type { ReleasesDeps } from './releases.deps.ts';
@@ -86,8 +87,7 @@ export class ReleaseSigning {
     await repository.addSignature(tx, row.id, { personId: viewer.id, keyId, custody, signature });
     await this.#deps.audit.record(tx, {
       action: 'release.signed',
-      actorKind: viewer.kind,
-      actorId: viewer.id,
+      ...actorOf(viewer),
       subjectType: 'release',
       subjectId: row.id,
       outcome: 'ok',

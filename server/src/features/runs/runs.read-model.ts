@@ -12,17 +12,13 @@ import type {
 import type { OrderStep } from '#contract/trust.ts';
 import { toInstant } from '../../platform/clock.ts';
 import type { TenantTx } from '../../platform/db.ts';
+import { byId, pageOf, type IdPage } from '../../platform/page.ts';
 import type { OrderRow, StoredResult } from '../commands/commands.module.ts';
 import { clocksOf } from './host-run.clocks.ts';
 import { isLive } from './run.policy.ts';
 import * as repository from './runs.repository.ts';
 import type { HostRunRow, RunRow } from './runs.repository.ts';
 import { describeWave, endOfWave, waveOf, type WaveMember } from './wave.policy.ts';
-
-export interface Page {
-  readonly before: string | null;
-  readonly limit: number;
-}
 
 interface Counts {
   readonly hosts: number;
@@ -118,10 +114,7 @@ export async function getRunSummary(tx: TenantTx, runId: string): Promise<RunSum
 }
 
 /** Newest first; one row more than asked for says that there is another page. */
-export async function listRuns(
-  tx: TenantTx,
-  page: Page & { readonly state: RunState | null },
-): Promise<{ readonly items: RunSummary[]; readonly next: string | null }> {
+export async function listRuns(tx: TenantTx, page: IdPage & { readonly state: RunState | null }) {
   let query = repository
     .selectRuns(tx)
     .orderBy('id', 'desc')
@@ -129,23 +122,18 @@ export async function listRuns(
   if (page.before !== null) query = query.where('id', '<', page.before);
   if (page.state !== null) query = query.where('state', '=', page.state);
   const rows = await query.execute();
-  const shown = rows.slice(0, page.limit);
   const counts = await countsOf(
     tx,
-    shown.map(({ id }) => id),
+    rows.map(({ id }) => id),
   );
-  return {
-    items: shown.map((row) => runSummary(row, counts.get(row.id) ?? none)),
-    next: rows.length > page.limit ? (shown.at(-1)?.id ?? null) : null,
-  };
+  return pageOf(rows, page.limit, {
+    item: (row): RunSummary => runSummary(row, counts.get(row.id) ?? none),
+    keys: byId,
+  });
 }
 
 /** Newest first. */
-export async function listHostRuns(
-  tx: TenantTx,
-  hostId: string,
-  page: Page,
-): Promise<{ readonly items: HostRunSummary[]; readonly next: string | null }> {
+export async function listHostRuns(tx: TenantTx, hostId: string, page: IdPage) {
   let query = repository
     .selectHostRuns(tx)
     .where('host_id', '=', hostId)
@@ -153,11 +141,7 @@ export async function listHostRuns(
     .limit(page.limit + 1);
   if (page.before !== null) query = query.where('id', '<', page.before);
   const rows = await query.execute();
-  const shown = rows.slice(0, page.limit);
-  return {
-    items: shown.map(hostRunSummary),
-    next: rows.length > page.limit ? (shown.at(-1)?.id ?? null) : null,
-  };
+  return pageOf(rows, page.limit, { item: hostRunSummary, keys: byId });
 }
 
 function waveViews(row: RunRow, members: readonly WaveMember[], nowMs: number): RunDetail['waves'] {

@@ -1,11 +1,11 @@
 import type { Routes } from '#contract/routes.ts';
-import type { Caller } from '../../platform/http/caller.ts';
+import { tenantActor } from '../../platform/http/caller.ts';
 import type { RouteHandlers } from '../../platform/http/handlers.ts';
-import { idPage } from '../../platform/http/idCursor.ts';
+import { idPage } from '../../platform/page.ts';
 import type { RunsDeps } from './runs.deps.ts';
 import * as readModel from './runs.read-model.ts';
 import { getHostRun } from './runs.repository.ts';
-import type { RunActor, RunsService } from './runs.service.ts';
+import type { RunsService } from './runs.service.ts';
 
 type Names =
   | 'listRuns'
@@ -20,20 +20,15 @@ type Names =
 
 const defaultLines = 500;
 
-function actor(call: { readonly params: { readonly tenantId: string }; readonly caller: Caller }): RunActor {
-  return { tenantId: call.params.tenantId, id: call.caller.id, kind: call.caller.kind };
-}
-
 export function runsRoutes(deps: RunsDeps, service: RunsService): RouteHandlers<Routes, Names> {
   const { db, clock, commands } = deps;
   const summary = (tenantId: string, runId: string) =>
     db.inTenant(tenantId, (tx) => readModel.getRunSummary(tx, runId));
   return {
-    listRuns: async (call) => {
-      const page = { ...idPage(call.query), state: call.query.state ?? null };
-      const { items, next } = await db.inTenant(call.params.tenantId, (tx) => readModel.listRuns(tx, page));
-      return { items, nextCursor: next, total: null };
-    },
+    listRuns: ({ params, query }) =>
+      db.inTenant(params.tenantId, (tx) =>
+        readModel.listRuns(tx, { ...idPage(query), state: query.state ?? null }),
+      ),
     getRun: ({ params }) =>
       db.inTenant(params.tenantId, (tx) => readModel.getRunDetail(tx, params.runId, clock.now())),
     getHostRun: ({ params }) =>
@@ -50,26 +45,22 @@ export function runsRoutes(deps: RunsDeps, service: RunsService): RouteHandlers<
           limit: query.limit ?? defaultLines,
         }),
       ),
-    listHostRuns: async ({ params, query }) => {
-      const { items, next } = await db.inTenant(params.tenantId, (tx) =>
-        readModel.listHostRuns(tx, params.hostId, idPage(query)),
-      );
-      return { items, nextCursor: next, total: null };
-    },
+    listHostRuns: ({ params, query }) =>
+      db.inTenant(params.tenantId, (tx) => readModel.listHostRuns(tx, params.hostId, idPage(query))),
     pauseRun: async (call) => {
-      await service.pause(actor(call), call.params.runId, call.body.reason);
+      await service.pause(tenantActor(call), call.params.runId, call.body.reason);
       return summary(call.params.tenantId, call.params.runId);
     },
     resumeRun: async (call) => {
-      await service.resume(actor(call), call.params.runId, call.body.reason);
+      await service.resume(tenantActor(call), call.params.runId, call.body.reason);
       return summary(call.params.tenantId, call.params.runId);
     },
     cancelRun: async (call) => {
-      await service.cancel(actor(call), call.params.runId, call.body.reason);
+      await service.cancel(tenantActor(call), call.params.runId, call.body.reason);
       return summary(call.params.tenantId, call.params.runId);
     },
     retryHostRun: async (call) => {
-      const hostRunId = await service.retry(actor(call), call.params.hostRunId, call.body.reason);
+      const hostRunId = await service.retry(tenantActor(call), call.params.hostRunId, call.body.reason);
       return db.inTenant(call.params.tenantId, async (tx) =>
         readModel.hostRunSummary(await getHostRun(tx, hostRunId)),
       );

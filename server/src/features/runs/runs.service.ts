@@ -5,6 +5,7 @@ import type { AuditAction } from '#contract/audit.ts';
 import type { TargetDocument } from '#contract/trust.ts';
 import type { TenantTx } from '../../platform/db.ts';
 import { AppError, invariant } from '../../platform/errors.ts';
+import { actorOf, type TenantActor } from '../../platform/http/caller.ts';
 import type { ReleasedRun } from '../releases/releases.module.ts';
 import { isTerminal, plannedHostRun, type Terms } from './host-run.model.ts';
 import type { HostRunEngine } from './host-run.engine.ts';
@@ -14,13 +15,6 @@ import { advanceTopic, type RunsDeps } from './runs.deps.ts';
 import type { LogBuffer } from './runs.log.ts';
 import * as repository from './runs.repository.ts';
 import type { HostRunRow, PackageChange, RunChange, RunRow } from './runs.repository.ts';
-
-/** Who acts on a run. */
-export interface RunActor {
-  readonly tenantId: string;
-  readonly id: string;
-  readonly kind: 'person' | 'apiKey';
-}
 
 interface AgentRef {
   readonly tenantId: string;
@@ -98,25 +92,25 @@ export class RunsService {
   }
 
   /** Starts nothing new; what runs goes on. Errors: not_found, transition_refused. */
-  pause(actor: RunActor, runId: string, reason: string): Promise<void> {
+  pause(actor: TenantActor, runId: string, reason: string): Promise<void> {
     return this.#control(actor, runId, { action: 'pause', entry: 'run.paused', reason });
   }
 
   /** Goes on, also past a wave whose failures had stopped the run. Errors: not_found, transition_refused. */
-  async resume(actor: RunActor, runId: string, reason: string): Promise<void> {
+  async resume(actor: TenantActor, runId: string, reason: string): Promise<void> {
     await this.#control(actor, runId, { action: 'resume', entry: 'run.resumed', reason });
     this.#look(actor.tenantId, runId);
   }
 
   /** Stops each host before its next safe point. Errors: not_found, transition_refused. */
-  async cancel(actor: RunActor, runId: string, reason: string): Promise<void> {
+  async cancel(actor: TenantActor, runId: string, reason: string): Promise<void> {
     await this.#control(actor, runId, { action: 'cancel', entry: 'run.cancelled', reason });
     await this.#tellLive(actor.tenantId, runId, 'cancel');
     await this.#engines.runs.advance(actor.tenantId, runId);
   }
 
   /** A new attempt of the same released orders. Errors: not_found, transition_refused. Returns the new host run's id. */
-  async retry(actor: RunActor, hostRunId: string, reason: string): Promise<string> {
+  async retry(actor: TenantActor, hostRunId: string, reason: string): Promise<string> {
     const { db, newId } = this.#deps;
     const id = newId();
     const runId = await db.inTenant(actor.tenantId, async (tx) => {
@@ -203,7 +197,7 @@ export class RunsService {
   }
 
   async #control(
-    actor: RunActor,
+    actor: TenantActor,
     runId: string,
     act: { readonly action: keyof typeof runActions; readonly entry: AuditAction; readonly reason: string },
   ): Promise<void> {
@@ -276,7 +270,7 @@ export class RunsService {
 
   async #record(
     tx: TenantTx,
-    actor: RunActor,
+    actor: TenantActor,
     said: {
       readonly entry: AuditAction;
       readonly type: string;
@@ -286,8 +280,7 @@ export class RunsService {
   ): Promise<void> {
     await this.#deps.audit.record(tx, {
       action: said.entry,
-      actorKind: actor.kind,
-      actorId: actor.id,
+      ...actorOf(actor),
       subjectType: said.type,
       subjectId: said.id,
       outcome: 'ok',

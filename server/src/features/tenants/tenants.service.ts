@@ -4,7 +4,7 @@ import { isUniqueViolation, type Db } from '../../platform/db.ts';
 import { AppError, found } from '../../platform/errors.ts';
 import { actorOf, membershipOf, type Caller } from '../../platform/http/caller.ts';
 import type { NewId } from '../../platform/ids.ts';
-import { decodeCursor, pageOf } from '../../platform/page.ts';
+import { decodeCursor, limitOf, pageOf, type PageQuery } from '../../platform/page.ts';
 import * as repository from './tenants.repository.ts';
 
 export interface TenantsDeps {
@@ -13,11 +13,6 @@ export interface TenantsDeps {
   readonly newId: NewId;
   /** Forgets what is remembered of a caller, after memberships have changed. */
   readonly forgetCaller: (personId: string) => void;
-}
-
-interface Listing {
-  readonly cursor?: string | undefined;
-  readonly limit?: number | undefined;
 }
 
 interface Page<T> {
@@ -54,9 +49,9 @@ export class TenantsService {
   }
 
   /** The tenants of which the caller is a member, by name. */
-  async list(caller: Caller, listing: Listing): Promise<Page<Tenant>> {
-    const limit = listing.limit ?? 50;
-    const after = decodeCursor(listing.cursor, 2);
+  async list(caller: Caller, query: PageQuery): Promise<Page<Tenant>> {
+    const limit = limitOf(query);
+    const after = decodeCursor(query.cursor, ['text', 'id']);
     const key = (name: string, id: string): string => `${name.toLowerCase()}\u0000${id}`;
     const rest = caller.memberships
       .map((membership) => ({
@@ -139,9 +134,9 @@ export class TenantsService {
     return tenant;
   }
 
-  async listSites(tenantId: string, listing: Listing): Promise<Page<Site>> {
-    const limit = listing.limit ?? 50;
-    const after = decodeCursor(listing.cursor, 2);
+  async listSites(tenantId: string, query: PageQuery): Promise<Page<Site>> {
+    const limit = limitOf(query);
+    const after = decodeCursor(query.cursor, ['text', 'id']);
     return this.#deps.db.inTenant(tenantId, async (tx) => {
       const rows = await repository.listSites(tx, { after, limit });
       const total = await repository.countSites(tx);

@@ -6,6 +6,7 @@ import {
 } from '@simplewebauthn/server';
 import { decodeCredentialPublicKey } from '@simplewebauthn/server/helpers';
 import { AppError, invariant } from '../../platform/errors.ts';
+import { actorOf } from '../../platform/http/caller.ts';
 import { readEd25519 } from './dsse.ts';
 import type { TrustDeps } from './trust.deps.ts';
 import * as repository from './trust.repository.ts';
@@ -101,8 +102,7 @@ export class ApproverKeysService {
       if (!(await repository.insertKey(tx, key))) throw new AppError('already_exists');
       await this.#deps.audit.record(tx, {
         action: 'approver_key.enrolled',
-        actorKind: holder.kind,
-        actorId: holder.id,
+        ...actorOf(holder),
         subjectType: 'approver_key',
         subjectId: holder.id,
         outcome: 'ok',

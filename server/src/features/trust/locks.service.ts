@@ -4,12 +4,12 @@ import type { LockState } from '#contract/releases.ts';
 import { toInstant } from '../../platform/clock.ts';
 import { isUniqueViolation, type TenantTx } from '../../platform/db.ts';
 import { AppError } from '../../platform/errors.ts';
+import { actorOf, type Actor } from '../../platform/http/caller.ts';
 import { sha256Hex, toCanonical } from './dsse.ts';
 import { composeLock, openingLifeMs, openLockEnvelope, peopleNeeded } from './lock.policy.ts';
 import { verifySignature } from './signatures.ts';
 import type { TrustDeps, TrustListeners } from './trust.deps.ts';
 import * as repository from './trust.repository.ts';
-import type { Actor } from './trust.service.ts';
 
 /** Agents ask every few seconds; what they are told is at most this old. */
 const frameLifeMs = 1_000;
@@ -199,8 +199,7 @@ export class LocksService {
   ): Promise<void> {
     await this.#deps.audit.record(tx, {
       action: entry.action,
-      actorKind: actor.kind,
-      actorId: actor.id,
+      ...actorOf(actor),
       subjectType: 'lock',
       subjectId: null,
       outcome: 'ok',

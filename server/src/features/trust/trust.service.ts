@@ -5,18 +5,13 @@ import { digestWords } from '#contract/words.ts';
 import { toInstant } from '../../platform/clock.ts';
 import { isUniqueViolation, type TenantTx } from '../../platform/db.ts';
 import { AppError } from '../../platform/errors.ts';
+import { actorOf, type Actor } from '../../platform/http/caller.ts';
 import { sha256Hex, toCanonical } from './dsse.ts';
 import type { CurrentLock } from './lock.policy.ts';
 import { verifySignature, type SignatureInput, type SignatureVerdict } from './signatures.ts';
 import type { TrustDeps, TrustListeners } from './trust.deps.ts';
 import { composePolicy, openNextPolicy, verbCatalogueSha256, type SignedPolicy } from './trust.policy.ts';
 import * as repository from './trust.repository.ts';
-
-/** Who acts, as audit entries name them. */
-export interface Actor {
-  readonly kind: 'person' | 'apiKey';
-  readonly id: string;
-}
 
 export interface DraftWish {
   readonly removeKeyIds: readonly string[];
@@ -171,8 +166,7 @@ export class TrustService {
   ): Promise<void> {
     await this.#deps.audit.record(tx, {
       action: entry.action,
-      actorKind: actor.kind,
-      actorId: actor.id,
+      ...actorOf(actor),
       subjectType: 'policy_document',
       subjectId: null,
       outcome: 'ok',

@@ -93,7 +93,8 @@ function bindRoute(
       const caller = callers.get(request) ?? null;
       invariant(caller !== null || route.permission === 'public', `${name} was reached without a caller`);
       // The router takes "/things/" for a thing without a name.
-      if (Object.values(request.params as Record<string, string>).includes('')) throw new AppError('not_found');
+      if (Object.values(request.params as Record<string, string>).includes(''))
+        throw new AppError('not_found');
       const answer = await run({
         params: checks.params(request.params),
         query: checks.query(request.query),

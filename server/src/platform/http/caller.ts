@@ -38,7 +38,23 @@ export function isAllowed(caller: Caller, permission: Permission, tenantId: stri
   return membershipOf(caller, tenantId)?.permissions.has(permission) ?? false;
 }
 
-/** The caller as audit entries name it. */
-export function actorOf(caller: Caller): { actorKind: 'person' | 'apiKey'; actorId: string } {
-  return { actorKind: caller.kind, actorId: caller.id };
+/** Who acts: people and machine keys can. */
+export type Actor = Pick<Caller, 'kind' | 'id'>;
+
+/** Who acts, and in which tenant. */
+export interface TenantActor extends Actor {
+  readonly tenantId: string;
+}
+
+/** The caller of a tenant's route. */
+export function tenantActor(call: {
+  readonly params: { readonly tenantId: string };
+  readonly caller: Caller;
+}): TenantActor {
+  return { tenantId: call.params.tenantId, id: call.caller.id, kind: call.caller.kind };
+}
+
+/** Who acts, as audit entries name it. */
+export function actorOf(actor: Actor): { actorKind: Actor['kind']; actorId: string } {
+  return { actorKind: actor.kind, actorId: actor.id };
 }

@@ -1,7 +1,7 @@
 import helmet from '@fastify/helmet';
 import rateLimit from '@fastify/rate-limit';
 import underPressure from '@fastify/under-pressure';
-import fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
+import fastify, { LogController, type FastifyInstance, type FastifyRequest } from 'fastify';
 import type { RouteSpec } from '#contract/route.ts';
 import type { Clock } from '../clock.ts';
 import { AppError } from '../errors.ts';
@@ -140,7 +140,7 @@ function installHealth(app: FastifyInstance, ready: () => Promise<void>): void {
 export async function createPeopleServer(options: PeopleServerOptions): Promise<FastifyInstance> {
   const app = fastify({
     loggerInstance: options.log,
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     genReqId: () => newId(),
     requestIdHeader: false,
     trustProxy: false,
