@@ -31,6 +31,17 @@ export const permissions = [
 ] as const;
 export type Permission = (typeof permissions)[number];
 
+/** What only a person may do, whatever a machine's key says: sign, and decide who else may act. */
+export const peopleOnlyPermissions: readonly Permission[] = [
+  'platform.manage',
+  'members.manage',
+  'apiKeys.manage',
+  'releases.sign',
+  'locks.sign',
+  'trust.enrolKey',
+  'trust.manage',
+];
+
 export const roles = [
   'platform_admin',
   'tenant_admin',

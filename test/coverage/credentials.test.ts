@@ -175,6 +175,40 @@ describe('a key for machines', () => {
     expect((await at('sites')).statusCode).toBe(401);
   });
 
+  it('is refused once it has expired, also when it was in use a moment before', async () => {
+    const expire = (id: string) =>
+      server.platform.db.inTenant(tenantId, (tx) =>
+        tx
+          .updateTable('api_keys')
+          .set({ expires_at: new Date(Date.now() - 1_000) })
+          .where('id', '=', id)
+          .execute(),
+      );
+    const [unused, used] = [await createKey(['fleet.read']), await createKey(['fleet.read'])];
+    expect((await me(used.secret)).status).toBe(200);
+    await expire(unused.id);
+    await expire(used.id);
+    expect(await me(unused.secret)).toMatchObject({ status: 401, code: 'unauthenticated' });
+    // What is remembered of a caller is at most three seconds old.
+    const untilMs = Date.now() + 5_000;
+    let status = 200;
+    while (status === 200 && Date.now() < untilMs) {
+      await server.platform.clock.sleep(200);
+      status = (await me(used.secret)).status;
+    }
+    expect(status).toBe(401);
+  });
+
+  it('knows its own tenant only', async () => {
+    const key = await createKey(['fleet.read', 'tenants.read']);
+    const other = await server.tenant('voisine');
+    const answer = await server.app.inject({
+      url: `/api/v1/tenants/${other.tenantId}/sites`,
+      headers: { authorization: `Bearer ${key.secret}` },
+    });
+    expect(answer.statusCode).toBe(404);
+  });
+
   it('is refused with one character changed', async () => {
     const { secret } = await createKey(['fleet.read']);
     const changed = secret.slice(0, -1) + (secret.endsWith('A') ? 'B' : 'A');

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { ApiKey, ApiKeyCreate, Permission } from '#contract/access.ts';
+import { peopleOnlyPermissions, type ApiKey, type ApiKeyCreate } from '#contract/access.ts';
 import type { AuditWriter } from '../../platform/audit/auditWriter.ts';
 import type { Clock } from '../../platform/clock.ts';
 import type { Db, TenantTx } from '../../platform/db.ts';
@@ -18,16 +18,6 @@ export interface ApiKeysDeps {
   readonly forget: () => void;
 }
 
-/** What only a person may do, whatever a key's scopes say: sign, and decide who else may act. */
-const peopleOnly: readonly Permission[] = [
-  'platform.manage',
-  'members.manage',
-  'apiKeys.manage',
-  'releases.sign',
-  'locks.sign',
-  'trust.enrolKey',
-  'trust.manage',
-];
 const dayMs = 86_400_000;
 
 export class ApiKeysService {
@@ -53,7 +43,7 @@ export class ApiKeysService {
     draft: ApiKeyCreate,
   ): Promise<{ apiKey: ApiKey; secret: string }> {
     const held = membershipOf(caller, tenantId)?.permissions ?? new Set();
-    const refused = draft.scopes.filter((scope) => !held.has(scope) || peopleOnly.includes(scope));
+    const refused = draft.scopes.filter((scope) => !held.has(scope) || peopleOnlyPermissions.includes(scope));
     if (caller.kind !== 'person' || refused.length > 0) {
       throw new AppError('forbidden', {
         detail: `a key cannot hold: ${refused.join(', ') || 'what another key grants'}`,
