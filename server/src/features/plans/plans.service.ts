@@ -79,13 +79,13 @@ function checkWindow(request: PlanRequest, now: number): void {
   if (Date.parse(request.notAfter) <= Date.parse(request.notBefore)) {
     throw new AppError('invalid_request', {
       fields: [
-        { path: '/notAfter', rule: 'after_not_before', message: 'the window must end after it begins' },
+        { path: '/body/notAfter', rule: 'after_not_before', message: 'the window must end after it begins' },
       ],
     });
   }
   if (Date.parse(request.notAfter) <= now) {
     throw new AppError('invalid_request', {
-      fields: [{ path: '/notAfter', rule: 'in_the_future', message: 'the window is already over' }],
+      fields: [{ path: '/body/notAfter', rule: 'in_the_future', message: 'the window is already over' }],
     });
   }
 }
@@ -190,7 +190,7 @@ export class PlansService {
     const missing = request.hostIds.findIndex((hostId) => !known.has(hostId));
     if (missing >= 0) {
       throw new AppError('invalid_request', {
-        fields: [{ path: `/hostIds/${missing}`, rule: 'exists', message: 'there is no such host here' }],
+        fields: [{ path: `/body/hostIds/${missing}`, rule: 'exists', message: 'there is no such host here' }],
       });
     }
     const expected = await this.#deps.expectedSeconds(tx, request.hostIds);

@@ -17,7 +17,7 @@ export interface PoliciesDeps {
 
 const nameTaken = (): AppError =>
   new AppError('already_exists', {
-    fields: [{ path: '/name', rule: 'unique', message: 'a maintenance policy has this name already' }],
+    fields: [{ path: '/body/name', rule: 'unique', message: 'a maintenance policy has this name already' }],
   });
 
 export class PoliciesService {
