@@ -7,12 +7,11 @@ import type { Envelope } from '#contract/dsse.ts';
 import { digestWords } from '#contract/words.ts';
 import { createAgentsModule } from '../../server/src/features/agents/agents.module.ts';
 import { createAuditModule } from '../../server/src/features/audit/audit.module.ts';
-import type { CommandsService } from '../../server/src/features/commands/commands.module.ts';
 import { createFleetModule, type FleetModule } from '../../server/src/features/fleet/fleet.module.ts';
 import { createTrustModule } from '../../server/src/features/trust/trust.module.ts';
 import { createAgentLink } from '../../server/src/hosts/agent-link/agentLink.ts';
 import { createEnrolmentListener } from '../../server/src/hosts/agent-link/enrolmentListener.ts';
-import { createHostsHandlers } from '../../server/src/hosts/handlers.ts';
+import { connectTrust, createHostsHandlers, type HostsDeps } from '../../server/src/main.hosts.ts';
 import { logOrigin } from '../../server/src/platform/audit/checkpoint.ts';
 import { createHeadMemory } from '../../server/src/platform/audit/headMemory.ts';
 import { systemClock, type Clock } from '../../server/src/platform/clock.ts';
@@ -136,24 +135,20 @@ export async function startHostsWorld(options: { readonly heartbeatS?: number } 
     words: digestWords,
   });
   agents.controlLink({ disconnect: link.disconnect, authoritiesChanged: link.reloadTls });
-  const handlers = createHostsHandlers({
+  const deps = {
     ...base,
-    port: link,
+    link,
     heartbeatS,
-    agents: agents.service,
+    agents,
     fleet: fleet.service,
-    trust: trust.service,
-    locks: trust.locks,
+    trust,
     audit: auditService,
     commands: silentCommands,
-    progress: () => undefined,
-    arrived: () => undefined,
-  });
-  trust.tell({
-    policyPublished: (tenantId) => void handlers.sendPolicy(tenantId),
-    lockChanged: (tenantId) => void handlers.sendLock(tenantId),
-  });
-  await link.start(handlers);
+    runs: silentRuns,
+    resultKeyOf: (tenantId: string, agentId: string) => agents.service.resultKeyOf(tenantId, agentId),
+  };
+  connectTrust(deps);
+  await link.start(createHostsHandlers(deps));
   await enrolment.start();
 
   return {
@@ -190,13 +185,20 @@ export async function startHostsWorld(options: { readonly heartbeatS?: number } 
 
 export type HostsWorld = Awaited<ReturnType<typeof startHostsWorld>>;
 
-/** Commands have suites of their own; here nothing is ordered. */
-const silentCommands = {
+/** Commands and runs have suites of their own; here nothing is ordered. */
+const silentCommands: HostsDeps['commands'] = {
   connected: () => Promise.resolve([]),
   disconnected: () => undefined,
   resultsHeld: () => Promise.resolve(0),
   receiveResults: () => Promise.resolve(),
-} as unknown as CommandsService;
+};
+const silentRuns: HostsDeps['runs'] = {
+  agentConnected: () => Promise.resolve(),
+  heard: () => undefined,
+  progress: () => undefined,
+  lockChanged: () => Promise.resolve(),
+};
+
 async function createTenant(db: Db): Promise<{ tenantId: string; siteId: string }> {
   const [tenantId, siteId] = [newId(), newId()];
   await db.inSystem('tests.tenant', async (tx) => {
