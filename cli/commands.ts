@@ -7,13 +7,18 @@ import { registerDev } from './commands/dev.ts';
 import { registerDoctor } from './commands/doctor.ts';
 import { registerDown } from './commands/down.ts';
 import { registerGen } from './commands/gen.ts';
+import { registerHosts } from './commands/hosts.ts';
 import { registerLab } from './commands/lab.ts';
 import { registerLogs } from './commands/logs.ts';
 import { registerPolicy } from './commands/policy.ts';
 import { registerReset } from './commands/reset.ts';
+import { registerRuns } from './commands/runs.ts';
+import { registerScreenshots } from './commands/screenshots.ts';
 import { registerSecrets } from './commands/secrets.ts';
+import { registerSession } from './commands/session.ts';
 import { registerStatus } from './commands/status.ts';
 import { registerTest } from './commands/test.ts';
+import { registerTokens } from './commands/tokens.ts';
 import { registerUp } from './commands/up.ts';
 import type { CliContext } from './context.ts';
 import { demoStory } from './demo/story.ts';
@@ -30,10 +35,15 @@ const registrations = [
   registerCheck,
   registerTest,
   registerBench,
+  registerScreenshots,
   registerSecrets,
   registerGen,
   registerDev,
   registerLab,
+  registerSession,
+  registerHosts,
+  registerRuns,
+  registerTokens,
   registerAudit,
   registerPolicy,
 ];

@@ -1,4 +1,4 @@
-import { mkdir } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import type { Page } from '@playwright/test';
@@ -15,6 +15,7 @@ const { values } = parseArgs({
   options: {
     out: { type: 'string' },
     web: { type: 'string' },
+    services: { type: 'string' },
     only: { type: 'string' },
     looks: { type: 'string' },
     axe: { type: 'boolean', default: false },
@@ -63,15 +64,52 @@ async function takeLook(look: Look, lookName: string): Promise<void> {
   await page.context().close();
 }
 
+/** The identity provider's page, in the colours that the reader's system asks for. */
+async function takeSignIn(
+  origin: string,
+  locale: Look['locale'],
+  colorScheme: 'light' | 'dark',
+): Promise<void> {
+  const context = await browser.newContext({ viewport: sizes.wide, colorScheme });
+  const page = await context.newPage();
+  const name = `sign-in ${locale} ${colorScheme}`;
+  try {
+    await page.goto(origin);
+    if (locale === 'en') await page.getByRole('button', { name: 'Show in English' }).click();
+    await page.getByRole('button', { name: /Se connecter|Sign in/ }).click();
+    await page.locator('#kc-login').waitFor();
+    const folder = path.join(out, `${locale}-${colorScheme}-wide`);
+    await mkdir(folder, { recursive: true });
+    await page.screenshot({ path: path.join(folder, 'sign-in.png') });
+    pictures += 1;
+    complaints.push(...(await findViolations(page)).map((line) => `${name}: ${line}`));
+  } catch (error) {
+    complaints.push(`${name}: ${error instanceof Error ? error.message.split('\n')[0] : String(error)}`);
+  }
+  await context.close();
+}
+
+async function takeSignIns(origin: string | undefined): Promise<void> {
+  if (origin === undefined) return;
+  for (const locale of locales) {
+    await takeSignIn(origin, locale, 'light');
+    await takeSignIn(origin, locale, 'dark');
+  }
+}
+
 try {
   for (const look of looks) {
     const lookName = `${look.locale}-${look.theme}-${look.size}`;
-    if (wantedLooks === undefined || wantedLooks.includes(lookName)) await takeLook(look, lookName);
+    if (wantedLooks !== undefined && !wantedLooks.includes(lookName)) continue;
+    console.error(lookName);
+    await takeLook(look, lookName);
   }
+  if (only === undefined || only.includes('sign-in')) await takeSignIns(values.services);
 } finally {
   await browser.close();
   await mock.close();
 }
 for (const complaint of new Set(complaints)) console.error(complaint);
-console.log(JSON.stringify({ pictures, complaints: complaints.length, out }));
+await mkdir(out, { recursive: true });
+await writeFile(path.join(out, 'summary.json'), JSON.stringify({ pictures, complaints: complaints.length }));
 process.exitCode = complaints.length === 0 ? 0 : 1;

@@ -21,11 +21,28 @@ export function readEnvelope(text: string): Envelope | null {
   }
 }
 
-/** Root keys typed one a line as `name key`, the key as base64url SubjectPublicKeyInfo. */
-export function readRootKeys(text: string): { keyId: string; publicKey: string }[] {
+interface RootKey {
+  keyId: string;
+  publicKey: string;
+}
+
+/** Root keys as `atlas policy init-root` writes them in root-keys.json, or one a line as `keyId publicKey` (base64url SPKI). */
+export function readRootKeys(text: string): RootKey[] {
+  const listed = text.trimStart().startsWith('{') ? readKeyFile(text) : null;
+  if (listed !== null) return listed;
   return text
     .split('\n')
     .map((line) => line.trim().split(/\s+/))
     .filter((words) => words.length >= 2)
     .map(([keyId = '', publicKey = '']) => ({ keyId, publicKey: publicKey.replace(/=+$/, '') }));
+}
+
+function readKeyFile(text: string): RootKey[] | null {
+  try {
+    const { rootKeys } = JSON.parse(text) as { rootKeys?: RootKey[] };
+    return Array.isArray(rootKeys) ? rootKeys.map(({ keyId, publicKey }) => ({ keyId, publicKey })) : null;
+  } catch {
+    // No JSON after all: read as lines, of which the server will say what is wrong.
+    return null;
+  }
 }

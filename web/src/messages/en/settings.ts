@@ -130,7 +130,7 @@ export const settings: Readonly<Record<keyof typeof source, string>> = {
     'ATLAS gathers the enrolled keys and proposes the next epoch. Nothing is published.',
   'document.roots': 'Root keys',
   'document.rootsHint':
-    'One a line: a name, a blank, the public key in base64url. They belong to the organisation and stay offline.',
+    'Paste what root-keys.json holds, or one key a line: identifier, blank, public key in base64url. Private keys stay offline.',
   'document.threshold': 'How many root keys must sign',
   'document.remove': 'Keys to remove',
   'document.compose': 'Compose the document',

@@ -128,7 +128,7 @@ export const settings = {
     'ATLAS rassemble les clés enrôlées et propose l’époque suivante. Rien n’est publié.',
   'document.roots': 'Clés racines',
   'document.rootsHint':
-    'Une par ligne : un nom, un blanc, la clé publique en base64url. Elles appartiennent à l’établissement et restent hors ligne.',
+    'Collez le contenu de root-keys.json, ou une clé par ligne : identifiant, blanc, clé publique en base64url. Les clés privées restent hors ligne.',
   'document.threshold': 'Combien de clés racines doivent signer',
   'document.remove': 'Clés à retirer',
   'document.compose': 'Composer le document',
