@@ -4,18 +4,24 @@ import type { Command } from 'commander';
 import type { AuditVerification } from '#contract/audit.ts';
 import { findSupervisor } from '../../stack/daemonState.ts';
 import { StackError } from '../../stack/text.ts';
+import { downloadLog } from '../audit/remoteLog.ts';
 import { verifyDirectory } from '../audit/verifyDirectory.ts';
 import type { CliContext } from '../context.ts';
 import { exitCodes } from '../exitCodes.ts';
+import { CommandError, guarded } from '../failures.ts';
+import { connect, findTenant, withTenant } from '../serverAccess.ts';
+import type { ServerFlags } from '../serverAccess.ts';
 import { serverCommand } from '../serverCommand.ts';
 
 type Verified = AuditVerification & { readonly log: string };
 
-interface VerifyFlags {
-  dir?: string;
-  key?: string;
-  kept?: string;
-  tenant?: string;
+interface VerifyFlags extends ServerFlags {
+  readonly dir?: string;
+  readonly key?: string;
+  readonly kept?: string;
+}
+interface ExportFlags extends ServerFlags {
+  readonly out: string;
 }
 
 /** `audit verify` and `audit export`: the log checked where it lives, or away from the server. */
@@ -25,8 +31,7 @@ export function registerAudit(program: Command, context: CliContext): void {
     .description(
       context.text(['vérifie ou exporte le journal d’audit', 'verifies or exports the audit log']),
     );
-  audit
-    .command('verify')
+  withTenant(audit.command('verify'), context)
     .description(
       context.text([
         'recalcule tout le journal et nomme la première ligne fausse (état 1)',
@@ -45,10 +50,8 @@ export function registerAudit(program: Command, context: CliContext): void {
       '--kept <file>',
       context.text(['point de contrôle gardé ailleurs', 'checkpoint that was kept elsewhere']),
     )
-    .option('--tenant <id>', context.text(['un seul client', 'one tenant only']))
-    .action((flags: VerifyFlags) => verify(context, flags));
-  audit
-    .command('export')
+    .action(guarded(context, (flags: VerifyFlags) => verify(context, flags)));
+  withTenant(audit.command('export'), context)
     .description(
       context.text([
         'écrit le journal (C2SP tlog-tiles) et sa clé publique',
@@ -56,38 +59,50 @@ export function registerAudit(program: Command, context: CliContext): void {
       ]),
     )
     .requiredOption('--out <dir>', context.text(['dossier à remplir', 'directory to fill']))
-    .option('--tenant <id>', context.text(['un seul client', 'one tenant only']))
-    .action((flags: { out: string; tenant?: string }) => exportLogs(context, flags));
+    .action(guarded(context, (flags: ExportFlags) => exportLogs(context, flags)));
 }
 
 async function verify(context: CliContext, flags: VerifyFlags): Promise<void> {
-  try {
-    const results =
-      flags.dir === undefined ? await verifyLive(context, flags) : await verifyCopies(flags.dir, flags);
-    for (const result of results) sayResult(context, result);
-    const ok = results.every((result) => result.ok);
-    context.answer({ ok, logs: results });
-    if (!ok) process.exitCode = exitCodes.failed;
-    else if (results.length === 0) context.say(['Aucun journal scellé.', 'No sealed log.']);
-  } catch (error) {
-    context.fail(error, error instanceof NotRunning ? exitCodes.notRunning : exitCodes.failed);
-  }
+  const results =
+    flags.dir === undefined ? await verifyLive(context, flags) : await verifyCopies(flags.dir, flags);
+  for (const result of results) sayResult(context, result);
+  const ok = results.every((result) => result.ok);
+  context.answer({ ok, logs: results });
+  if (!ok) process.exitCode = exitCodes.failed;
+  else if (results.length === 0) context.say(['Aucun journal scellé.', 'No sealed log.']);
 }
 
-/** Nothing runs here: the live log is out of reach, a copy can still be verified. */
-class NotRunning extends StackError {
-  constructor() {
-    super([
-      'rien ne tourne : ./atlas up, ou vérifiez une copie avec --dir',
-      'nothing is running: ./atlas up, or verify a copy with --dir',
-    ]);
-  }
+/** A named server or credential: through the API, with that caller's rights. Otherwise with those of this machine's owner. */
+function isRemote(flags: ServerFlags): boolean {
+  return flags.server !== undefined || flags.apiKeyFile !== undefined;
 }
 
 /** Lines of JSON that the server's program printed, one a log. */
-async function askServer(context: CliContext, args: readonly string[]): Promise<unknown[]> {
-  if (findSupervisor(context.directories.stateDir) === undefined) throw new NotRunning();
-  const printed = await serverCommand(context.directories, ['audit', ...args]);
+async function askServer(
+  context: CliContext,
+  args: readonly string[],
+  tenant: string | undefined,
+): Promise<unknown[]> {
+  if (findSupervisor(context.directories.stateDir) === undefined) {
+    throw new CommandError(
+      [
+        'rien ne tourne : ./atlas up, ou vérifiez une copie avec --dir',
+        'nothing is running: ./atlas up, or verify a copy with --dir',
+      ],
+      exitCodes.notRunning,
+    );
+  }
+  if (tenant !== undefined && !/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(tenant)) {
+    throw new CommandError(
+      [
+        `sans --server, le client est donné par son identifiant : ${tenant}`,
+        `without --server, the tenant is named by its id: ${tenant}`,
+      ],
+      exitCodes.usage,
+    );
+  }
+  const named = tenant === undefined ? [] : [tenant];
+  const printed = await serverCommand(context.directories, ['audit', ...args, ...named]);
   return printed
     .split('\n')
     .filter((line) => line.startsWith('{"tenantId"'))
@@ -95,8 +110,12 @@ async function askServer(context: CliContext, args: readonly string[]): Promise<
 }
 
 async function verifyLive(context: CliContext, flags: VerifyFlags): Promise<Verified[]> {
-  const tenant = flags.tenant === undefined ? [] : [flags.tenant];
-  const lines = (await askServer(context, ['verify', ...tenant])) as (AuditVerification & {
+  if (isRemote(flags)) {
+    const api = connect(context, flags);
+    const tenantId = await findTenant(api, flags);
+    return [{ log: tenantId, ...(await api.call('verifyAudit', { params: { tenantId } })) }];
+  }
+  const lines = (await askServer(context, ['verify'], flags.tenant)) as (AuditVerification & {
     tenantId: string;
   })[];
   return lines.map(({ tenantId, ...result }) => ({ log: tenantId, ...result }));
@@ -143,22 +162,29 @@ function sayResult(context: CliContext, result: Verified): void {
   ]);
 }
 
-async function exportLogs(context: CliContext, flags: { out: string; tenant?: string }): Promise<void> {
-  try {
-    const tenant = flags.tenant === undefined ? [] : [flags.tenant];
-    const lines = (await askServer(context, ['export', path.resolve(flags.out), ...tenant])) as {
-      tenantId: string;
-      directory: string;
-      size: number;
-    }[];
-    for (const { tenantId, size, directory } of lines) {
-      context.say([
-        `${tenantId} : ${size} entrées dans ${directory}`,
-        `${tenantId}: ${size} entries in ${directory}`,
-      ]);
-    }
-    context.answer({ logs: lines });
-  } catch (error) {
-    context.fail(error, error instanceof NotRunning ? exitCodes.notRunning : exitCodes.failed);
+interface Exported {
+  readonly tenantId: string;
+  readonly directory: string;
+  readonly size: number;
+}
+
+async function exportLogs(context: CliContext, flags: ExportFlags): Promise<void> {
+  const lines = await writeCopies(context, flags);
+  for (const { tenantId, size, directory } of lines) {
+    context.say([
+      `${tenantId} : ${size} entrées dans ${directory}`,
+      `${tenantId}: ${size} entries in ${directory}`,
+    ]);
   }
+  context.answer({ logs: lines });
+}
+
+async function writeCopies(context: CliContext, flags: ExportFlags): Promise<Exported[]> {
+  const out = path.resolve(flags.out);
+  if (isRemote(flags)) {
+    const api = connect(context, flags);
+    const tenantId = await findTenant(api, flags);
+    return [{ tenantId, ...(await downloadLog(api, tenantId, path.join(out, tenantId))) }];
+  }
+  return (await askServer(context, ['export', out], flags.tenant)) as Exported[];
 }

@@ -1,8 +1,8 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { StackError } from '../../stack/text.ts';
-import { ApiProblem, createApi, type Api } from '../api.ts';
 import type { CliContext } from '../context.ts';
+import { guarded } from '../failures.ts';
 import {
   createRootKeys,
   openPolicy,
@@ -11,44 +11,8 @@ import {
   type OpenedPolicy,
   type RootKeys,
 } from '../policyDocument.ts';
-
-interface ServerFlags {
-  readonly url: string;
-  readonly tenant: string;
-  readonly tokenFile: string;
-}
-
-/** Runs an action; what goes wrong is said in the person's language and sets the exit status. */
-function guarded<A extends unknown[]>(context: CliContext, action: (...args: A) => Promise<void>) {
-  return async (...args: A): Promise<void> => {
-    try {
-      await action(...args);
-    } catch (error) {
-      context.fail(error instanceof ApiProblem ? new StackError([error.message, error.message]) : error);
-    }
-  };
-}
-
-function connect(flags: ServerFlags): Api {
-  const token = readFile(flags.tokenFile, 'utf8').then((text) => text.trim());
-  return createApi({ baseUrl: flags.url, token: () => token });
-}
-
-function withServer(command: Command, context: CliContext): Command {
-  return command
-    .requiredOption(
-      '--url <url>',
-      context.text(['adresse d’ATLAS ORCHESTRATOR', 'address of ATLAS ORCHESTRATOR']),
-    )
-    .requiredOption('--tenant <id>', context.text(['client', 'tenant']))
-    .requiredOption(
-      '--token-file <file>',
-      context.text([
-        'fichier avec une clé d’API (droit trust.manage) ou un jeton',
-        'file with an API key (scope trust.manage) or a token',
-      ]),
-    );
-}
+import { connect, findTenant, withTenant } from '../serverAccess.ts';
+import type { ServerFlags } from '../serverAccess.ts';
 
 /** Shows what a document says, in words: what a holder of a root key reads before signing. */
 function describe(context: CliContext, { document, envelope, sha256, words }: OpenedPolicy): void {
@@ -113,7 +77,9 @@ async function draft(
   const roots =
     flags.rootKeys === undefined ? {} : (JSON.parse(await readFile(flags.rootKeys, 'utf8')) as RootKeys);
   const body = { removeKeyIds: flags.remove ?? [], ...roots };
-  const made = await connect(flags).call('draftPolicyDocument', { params: { tenantId: flags.tenant }, body });
+  const api = connect(context, flags);
+  const params = { tenantId: await findTenant(api, flags) };
+  const made = await api.call('draftPolicyDocument', { params, body });
   await writeFile(flags.out, `${JSON.stringify(made, null, 2)}\n`);
   describe(context, openPolicy(made));
   context.answer(made);
@@ -140,8 +106,9 @@ async function signFile(
 
 async function publish(context: CliContext, file: string, flags: ServerFlags): Promise<void> {
   const { envelope } = await readPolicyFile(file);
-  const params = { tenantId: flags.tenant };
-  const state = await connect(flags).call('publishPolicyDocument', { params, body: { envelope } });
+  const api = connect(context, flags);
+  const params = { tenantId: await findTenant(api, flags) };
+  const state = await api.call('publishPolicyDocument', { params, body: { envelope } });
   context.say([`Époque ${state.epoch} publiée.`, `Epoch ${state.epoch} published.`]);
   context.answer({ epoch: state.epoch, sha256: state.documentSha256 });
 }
@@ -165,7 +132,7 @@ export function registerPolicy(program: Command, context: CliContext): void {
     .action(
       guarded(context, (flags: { dir: string; keys: string; threshold: string }) => initRoot(context, flags)),
     );
-  withServer(policy.command('draft'), context)
+  withTenant(policy.command('draft'), context)
     .description(context.text(['compose le document suivant', 'composes the next document']))
     .requiredOption('--out <file>', context.text(['fichier à écrire', 'file to write']))
     .option(
@@ -197,7 +164,7 @@ export function registerPolicy(program: Command, context: CliContext): void {
         signFile(context, file, flags),
       ),
     );
-  withServer(policy.command('publish <file>'), context)
+  withTenant(policy.command('publish <file>'), context)
     .description(context.text(['publie le document signé', 'publishes the signed document']))
     .action(guarded(context, (file: string, flags: ServerFlags) => publish(context, file, flags)));
 }
