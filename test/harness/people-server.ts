@@ -9,11 +9,11 @@ import type { Account, IdentityDirectory } from '../../server/src/features/acces
 import { createTokenVerifier } from '../../server/src/features/access/tokens.verifier.ts';
 import { bootstrapMember } from '../../server/src/features/access/access.bootstrap.ts';
 import { bootstrapTenant } from '../../server/src/features/tenants/tenants.bootstrap.ts';
-import { createFeatures } from '../../server/src/main.features.ts';
+import { createFeatures, type Features } from '../../server/src/main.features.ts';
 import { createPlatform, type Platform } from '../../server/src/main.platform.ts';
 import { createPeople } from '../../server/src/main.serve.ts';
 import { apiAudience, cliClientId, webClientId } from '../../server/src/platform/identity/realm.policy.ts';
-import { createTestDatabase, type TestDatabase } from './database.ts';
+import { createTestDatabase, findFreePort, type TestDatabase } from './database.ts';
 import { startIssuer, type TestIssuer } from './issuer.ts';
 import { startRedis } from './redis.ts';
 
@@ -21,6 +21,7 @@ import { startRedis } from './redis.ts';
 export interface PeopleServer {
   readonly app: FastifyInstance;
   readonly platform: Platform;
+  readonly features: Features;
   readonly issuer: TestIssuer;
   readonly database: TestDatabase;
   /** Makes a tenant with one site. */
@@ -48,14 +49,18 @@ function createMemoryDirectory(): IdentityDirectory {
   };
 }
 
-async function configure(database: TestDatabase, redisUrl: string, directory: string) {
+async function configure(
+  database: TestDatabase,
+  redisUrl: string,
+  { directory, roles }: { directory: string; roles: string },
+) {
   const kekFile = path.join(directory, 'kek');
   await writeFile(kekFile, randomBytes(32), { mode: 0o600 });
   return readConfig({
     ATLAS_PUBLIC_URL: 'http://localhost:49999',
     ATLAS_PEOPLE_PORT: '49999',
-    ATLAS_AGENTS_PORT: '49998',
-    ATLAS_ENROL_PORT: '49997',
+    ATLAS_AGENTS_PORT: String(await findFreePort()),
+    ATLAS_ENROL_PORT: String(await findFreePort()),
     ATLAS_DATABASE_URL: database.appUrl,
     ATLAS_SYSTEM_DATABASE_URL: database.systemUrl,
     ATLAS_REDIS_URL: redisUrl,
@@ -63,15 +68,16 @@ async function configure(database: TestDatabase, redisUrl: string, directory: st
     ATLAS_KEK_FILE: kekFile,
     ATLAS_DATA_DIR: directory,
     ATLAS_WEB_DIR: path.join(directory, 'no-web'),
-    ATLAS_ROLE: 'api,worker',
+    ATLAS_ROLE: roles,
     ATLAS_LOG_LEVEL: 'error',
   });
 }
 
-export async function startPeopleServer(): Promise<PeopleServer> {
+/** `roles` as the server's own flag; `agents` opens the listeners for hosts too. */
+export async function startPeopleServer(roles = 'api,worker'): Promise<PeopleServer> {
   const directory = await mkdtemp(path.join(tmpdir(), 'atlas-test-people-'));
   const [database, redis, issuer] = await Promise.all([createTestDatabase(), startRedis(), startIssuer()]);
-  const platform = await createPlatform(await configure(database, redis.url, directory), 'test');
+  const platform = await createPlatform(await configure(database, redis.url, { directory, roles }), 'test');
   const tokens = createTokenVerifier({
     issuer: issuer.issuer,
     jwksUrl: issuer.jwksUrl,
@@ -88,6 +94,7 @@ export async function startPeopleServer(): Promise<PeopleServer> {
   return {
     app,
     platform,
+    features,
     issuer,
     database,
     tenant: (slug) =>

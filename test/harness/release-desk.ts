@@ -110,8 +110,8 @@ export class ReleaseDesk {
   }
 
   /** A tenant in which these people have these roles. */
-  static async open(people: Readonly<Record<string, readonly Role[]>>): Promise<ReleaseDesk> {
-    const server = await startPeopleServer();
+  static async open(people: Readonly<Record<string, readonly Role[]>>, roles?: string): Promise<ReleaseDesk> {
+    const server = await startPeopleServer(roles);
     const admin = new pg.Client({ connectionString: server.database.superuserUrl });
     await admin.connect();
     const folder = await mkdtemp(path.join(tmpdir(), 'atlas-desk-'));

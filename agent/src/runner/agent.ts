@@ -40,6 +40,12 @@ const inventoryLookMs = 10_000;
 const lockPatienceMs = 10_000;
 const dayMs = 86_400_000;
 
+/** What touches the host. */
+export interface Hands {
+  readonly verbs: VerbTable;
+  readonly provider: PackageProvider | null;
+}
+
 interface AgentParts {
   readonly state: StateDirectory;
   readonly journal: Journal;
@@ -47,6 +53,8 @@ interface AgentParts {
   readonly bootId: string;
   readonly bootedAt: string;
   readonly provider: PackageProvider | null;
+  /** Verbs in place of those that act on this host. */
+  readonly verbs: VerbTable | null;
 }
 
 /** The agent at work: wires the journal, the link, the verbs and the guard together and decides nothing itself. */
@@ -95,12 +103,15 @@ export class Agent {
       startedAtMs: Date.now(),
       onFault: (detail) => this.#alarm('rollback_failed', detail),
     });
-    this.#verbs = this.#createVerbs();
+    this.#verbs = parts.verbs ?? this.#createVerbs();
     this.#runner = this.#createRunner();
   }
 
-  /** Opens the state and builds the agent. Throws when the host is not enrolled or the journal was tampered with. */
-  static async open(stateRoot: string): Promise<Agent> {
+  /**
+   * Opens the state and builds the agent. Throws when the host is not enrolled or the journal was tampered with.
+   * `hands` replaces what touches the host; every check and the journal stay as they are.
+   */
+  static async open(stateRoot: string, hands: Hands | null = null): Promise<Agent> {
     const state = locateState(stateRoot);
     await prepareState(state);
     const identity = await loadIdentity(state.identity);
@@ -113,7 +124,8 @@ export class Agent {
       memory: await AgentMemory.load(state.memory),
       bootId: await readBootId(),
       bootedAt: await readBootedAt(),
-      provider: await findProvider(),
+      provider: hands === null ? await findProvider() : hands.provider,
+      verbs: hands?.verbs ?? null,
     });
   }
 
