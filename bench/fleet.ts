@@ -1,7 +1,8 @@
 import 'reflect-metadata';
-import { createHash, generateKeyPairSync, webcrypto } from 'node:crypto';
+import { createHash, generateKeyPairSync } from 'node:crypto';
+import type { webcrypto } from 'node:crypto';
 import * as x509 from '@peculiar/x509';
-import pg from 'pg';
+import type pg from 'pg';
 import { newId } from '../server/src/platform/ids.ts';
 
 /** One simulated agent: its identity, its certificate for TLS, its key for results. */
@@ -29,11 +30,11 @@ const dayMs = 86_400_000;
 type Pair = webcrypto.CryptoKeyPair;
 
 function newPair(): Promise<Pair> {
-  return webcrypto.subtle.generateKey(ec, true, ['sign', 'verify']) as Promise<Pair>;
+  return crypto.subtle.generateKey(ec, true, ['sign', 'verify']);
 }
 
 async function pemOf(key: webcrypto.CryptoKey): Promise<string> {
-  const der = await webcrypto.subtle.exportKey('pkcs8', key);
+  const der = await crypto.subtle.exportKey('pkcs8', key);
   return x509.PemConverter.encode(der, 'PRIVATE KEY');
 }
 

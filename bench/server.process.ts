@@ -43,8 +43,10 @@ function percentile(sorted: readonly number[], share: number): number {
   );
 }
 
-async function startServer(start: ServerStart) {
-  const { fleet, app, system, redisUrl } = start;
+type Audited = ReturnType<typeof openAuditedDatabase>;
+
+/** The database with its audit writer and sealer, as the server composes them. */
+function openAuditedDatabase({ app, system }: ServerStart) {
   const log = createLogger({ level: 'warn', role: 'bench' });
   const clock = systemClock;
   const db = createDb({ app, system, log, clock, poolSize: 20 });
@@ -54,12 +56,16 @@ async function startServer(start: ServerStart) {
   const sealer = createSealer({ db, clock, log, key: newLogKey(), memory, session: system });
   const audit = createAuditWriter({ db, clock, newId, onCommitted: sealer.wake });
   sealer.start();
-  const byCertificate = new Map(fleet.agents.map((agent) => [agent.certificateSha256, agent]));
+  return { db, audit, sealer, clock, log };
+}
+
+/** The listener with mutual TLS, and the commands with their sequencer behind it. */
+function openCommands({ db, audit, clock, log }: Audited, fleet: SimulatedFleet) {
   const byId = new Map(fleet.agents.map((agent) => [agent.agentId, agent]));
-  const known = (identity: AgentIdentity): SimulatedAgent => {
-    const agent = byId.get(identity.agentId);
-    if (agent === undefined) throw new Error('an agent that nobody made');
-    return agent;
+  const tls = {
+    keyPem: fleet.serverKeyPem,
+    chainPem: fleet.serverCertificatePem,
+    clientRootsPem: [fleet.caPem],
   };
   const link = createAgentLink({
     host: '127.0.0.1',
@@ -67,12 +73,7 @@ async function startServer(start: ServerStart) {
     clock,
     log,
     heartbeatS,
-    tls: () =>
-      Promise.resolve({
-        keyPem: fleet.serverKeyPem,
-        chainPem: fleet.serverCertificatePem,
-        clientRootsPem: [fleet.caPem],
-      }),
+    tls: () => Promise.resolve(tls),
   });
   const { service } = createCommandsModule({
     db,
@@ -85,10 +86,50 @@ async function startServer(start: ServerStart) {
     resultKeyOf: (_tenantId, agentId) =>
       Promise.resolve(Buffer.from(byId.get(agentId)?.resultPublicKey ?? '', 'base64')),
   });
-  const naive = new NaiveCommands({ db, redisUrl, send: link.send });
+  const known = (identity: AgentIdentity): SimulatedAgent => {
+    const agent = byId.get(identity.agentId);
+    if (agent === undefined) throw new Error('an agent that nobody made');
+    return agent;
+  };
+  return { link, service, known };
+}
+
+type Commands = ReturnType<typeof openCommands>['service'];
+
+/** Commands that wait for their result. */
+class WaitingCommands {
+  readonly #waiting = new Map<string, () => void>();
+
+  async run(service: Commands, { tenantId, agentId, hostId }: SimulatedAgent): Promise<void> {
+    const principal = { kind: 'system', id: null } as const;
+    const { commandId } = await service.submitCommand(tenantId, {
+      agentId,
+      hostId,
+      verb: 'agent.noop',
+      principal,
+    });
+    await new Promise<void>((resolve) => this.#waiting.set(commandId, resolve));
+  }
+
+  end(envelopes: readonly { readonly payload: string }[]): void {
+    for (const { payload } of envelopes) {
+      const result: unknown = JSON.parse(Buffer.from(payload, 'base64url').toString('utf8'));
+      const { commandId } = result as { commandId: string };
+      this.#waiting.get(commandId)?.();
+      this.#waiting.delete(commandId);
+    }
+  }
+}
+
+async function startServer(start: ServerStart) {
+  const { fleet, redisUrl } = start;
+  const audited = openAuditedDatabase(start);
+  const { link, service, known } = openCommands(audited, fleet);
+  const naive = new NaiveCommands({ db: audited.db, redisUrl, send: link.send });
+  const waiting = new WaitingCommands();
+  const byCertificate = new Map(fleet.agents.map((agent) => [agent.certificateSha256, agent]));
   // The naive design shares agents and sequence numbers with the product: who gets a result is a matter of who asked.
   const asked = { design: 'atlas' as RunRequest['design'] };
-  const waiting = new Map<string, () => void>();
   await link.start({
     authenticate: (certificate) => {
       const agent = byCertificate.get(certificate.sha256.toString('hex'));
@@ -97,7 +138,8 @@ async function startServer(start: ServerStart) {
     connected: async (identity) => {
       const open = await service.connected(identity);
       const resultsHeld = await service.resultsHeld(identity.tenantId, identity.agentId);
-      return [{ type: 'welcome', serverTime: toInstant(clock.now()), heartbeatS, resultsHeld }, ...open];
+      const serverTime = toInstant(audited.clock.now());
+      return [{ type: 'welcome', serverTime, heartbeatS, resultsHeld }, ...open];
     },
     disconnected: (identity) => Promise.resolve(service.disconnected(identity)),
     cloned: () => Promise.resolve(),
@@ -105,39 +147,24 @@ async function startServer(start: ServerStart) {
       if (frame.type !== 'results') return;
       if (asked.design === 'naive') return naive.receive(known(identity), frame);
       await service.receiveResults(identity, frame);
-      for (const { payload } of frame.envelopes) {
-        const { commandId } = JSON.parse(Buffer.from(payload, 'base64url').toString('utf8')) as {
-          commandId: string;
-        };
-        waiting.get(commandId)?.();
-        waiting.delete(commandId);
-      }
+      waiting.end(frame.envelopes);
     },
   });
-  const runAtlas = async (agent: SimulatedAgent): Promise<void> => {
-    const { tenantId, agentId, hostId } = agent;
-    const principal = { kind: 'system', id: null } as const;
-    const { commandId } = await service.submitCommand(tenantId, {
-      agentId,
-      hostId,
-      verb: 'agent.noop',
-      principal,
-    });
-    await new Promise<void>((resolve) => waiting.set(commandId, resolve));
-  };
   return {
     port: link.port(),
     run: async (request: RunRequest): Promise<RunReport> => {
       asked.design = request.design;
-      const one = request.design === 'naive' ? (agent: SimulatedAgent) => naive.run(agent) : runAtlas;
+      const isNaive = request.design === 'naive';
+      const one = (agent: SimulatedAgent): Promise<void> =>
+        isNaive ? naive.run(agent) : waiting.run(service, agent);
       return drive(request, fleet.agents, one);
     },
     stop: async () => {
       await naive.close();
       await link.stop();
       await service.stop();
-      await sealer.stop();
-      await db.close();
+      await audited.sealer.stop();
+      await audited.db.close();
     },
   };
 }
