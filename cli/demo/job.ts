@@ -65,3 +65,26 @@ export async function waitForReport(api: Api, tenantId: string, runId: string): 
     return detail.report?.auditIndex == null ? undefined : detail;
   });
 }
+
+/** One host that went back: its name and how long after the fault each phase was reached, milliseconds. */
+export interface MeasuredRollback {
+  readonly hostname: string;
+  readonly phasesMs: Readonly<Record<string, number>>;
+}
+
+/** What the hosts measured of their rollbacks, as their signed results say. */
+export async function measuredRollbacks(
+  api: Api,
+  tenantId: string,
+  detail: RunDetail,
+): Promise<MeasuredRollback[]> {
+  const measured: MeasuredRollback[] = [];
+  for (const { id, hostname, state } of detail.hostRuns) {
+    if (state !== 'rolled_back') continue;
+    const { steps } = await api.call('getHostRun', { params: { tenantId, hostRunId: id } });
+    const phasesMs = steps.findLast(({ step, facts }) => step === 'rollback' && facts !== null)?.facts
+      ?.phasesMs;
+    if (phasesMs !== undefined) measured.push({ hostname, phasesMs });
+  }
+  return measured;
+}

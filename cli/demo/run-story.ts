@@ -3,6 +3,7 @@ import type { HostRunState } from '#contract/runs.ts';
 import type { Decision, HostRunSummary, RunDetail } from '#contract/runs.ts';
 import type { Text } from '../../stack/text.ts';
 import type { Api } from '../api.ts';
+import type { MeasuredRollback } from './job.ts';
 
 const stateWords: Partial<Record<HostRunState, Text>> = {
   preflight: ['vérifications avant intervention', 'preflight checks'],
@@ -39,6 +40,11 @@ const reasonWords: Partial<Record<Decision['code'], Text>> = {
   restart_not_proven: ['le redémarrage n’est pas prouvé', 'the restart is not proven'],
 };
 
+const inSeconds = [
+  (seconds: number): string => `${seconds.toFixed(1).replace('.', ',')} s`,
+  (seconds: number): string => `${seconds.toFixed(1)} s`,
+] as const;
+
 const explainedStates = new Set<HostRunState>(['rollback_decision', 'rolling_back', 'rolled_back']);
 
 /** Where a run is told: each line once. */
@@ -56,10 +62,28 @@ function lineOf(host: HostRunSummary): Text {
   const took: Text =
     seconds === null || host.state !== 'rolled_back'
       ? ['', '']
-      : [` — service rétabli en ${seconds.toFixed(1)} s`, ` — service restored in ${seconds.toFixed(1)} s`];
+      : [` — service rétabli en ${inSeconds[0](seconds)}`, ` — service restored in ${inSeconds[1](seconds)}`];
   const why: Text = explained === undefined ? ['', ''] : [` (${explained[0]})`, ` (${explained[1]})`];
   const name = host.hostname.padEnd(10);
   return [`  ${name} ${words[0]}${why[0]}${took[0]}`, `  ${name} ${words[1]}${why[1]}${took[1]}`];
+}
+
+const phaseWords: Readonly<Record<string, Text>> = {
+  detected: ['panne vue', 'fault seen'],
+  decided: ['retour décidé', 'revert decided'],
+  switched: ['racine échangée', 'root exchanged'],
+  rebooted: ['redémarré', 'restarted'],
+  green: ['contrôles verts', 'checks green'],
+};
+
+/** The measured phases of one rollback as a line: seconds since the fault was seen. */
+export function lineOfPhases({ hostname, phasesMs }: MeasuredRollback): Text {
+  const phases = Object.entries(phasesMs).sort(([, a], [, b]) => a - b);
+  const told = (language: 0 | 1): string =>
+    phases
+      .map(([name, ms]) => `${phaseWords[name]?.[language] ?? name} ${inSeconds[language](ms / 1000)}`)
+      .join(' · ');
+  return [`  ${hostname.padEnd(10)} ${told(0)}`, `  ${hostname.padEnd(10)} ${told(1)}`];
 }
 
 const over = new Set(['completed', 'completed_with_failures', 'cancelled', 'expired']);

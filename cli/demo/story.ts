@@ -12,8 +12,8 @@ import { openDemoTenant } from './firstRun.ts';
 import type { DemoTenant } from './firstRun.ts';
 import { until } from './demo-client.ts';
 import { createDemoLab, cutHost, demoHosts, enrolHosts, waitForInventories } from './fleet.ts';
-import { ensurePolicy, makePlan, rollbackSecondsMax, waitForReport } from './job.ts';
-import { tellRun } from './run-story.ts';
+import { ensurePolicy, makePlan, measuredRollbacks, rollbackSecondsMax, waitForReport } from './job.ts';
+import { lineOfPhases, tellRun } from './run-story.ts';
 import { keepPasskey, signRelease } from './trust.ts';
 
 const runTimeoutMs = 40 * 60_000;
@@ -121,6 +121,10 @@ async function doJob(context: CliContext, tenant: OpenTenant, hosts: readonly La
   );
   const { report } = await waitForReport(api, tenantId, detail.run.id);
   const max = rollbackSecondsMax(detail);
+  const rollbacks = await measuredRollbacks(api, tenantId, detail);
+  if (rollbacks.length > 0)
+    context.say(['  Temps mesurés des retours arrière :', '  Measured times of the rollbacks:']);
+  for (const rollback of rollbacks) context.say(lineOfPhases(rollback));
   const auditVerified = await verifyAudit(context, tenant);
   context.say([
     `Terminé : ${detail.run.committed} mises à jour confirmées, ${detail.run.rolledBack} retour(s) arrière, ${detail.run.failed} échec(s).`,
@@ -131,6 +135,7 @@ async function doJob(context: CliContext, tenant: OpenTenant, hosts: readonly La
     rolledBack: detail.run.rolledBack,
     failed: detail.run.failed,
     rollbackSecondsMax: max,
+    rollbacks,
     updatesInstalled: report?.updatesInstalled ?? null,
     runSeconds: report?.durationS ?? null,
     auditVerified,
