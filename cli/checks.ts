@@ -15,7 +15,7 @@ type Check = {
 const parallelChecks = 2;
 
 /** Format, lint, types, fences, dead code, generated documents, unit tests, two at a time; the long ones begin first. */
-function listChecks(directories: Directories): Check[] {
+export function listChecks(directories: Directories): Check[] {
   const hasWeb = existsSync(path.join(directories.root, 'web', 'tsconfig.json'));
   const tools = toolChecks(directories).filter((check) => hasWeb || check.name !== 'components');
   const unit: Check = {

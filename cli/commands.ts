@@ -21,33 +21,54 @@ import { registerTest } from './commands/test.ts';
 import { registerTokens } from './commands/tokens.ts';
 import { registerUp } from './commands/up.ts';
 import type { CliContext } from './context.ts';
+import type { Text } from '../stack/text.ts';
 import { demoStory } from './demo/story.ts';
 
-/** Every command in the order of the help; a new one is a file in commands/ and a line here. */
-const registrations = [
-  (program: Command, context: CliContext): void => registerUp(program, context, demoStory),
-  registerDown,
-  registerStatus,
-  registerLogs,
-  registerDoctor,
-  registerReset,
-  registerCode,
-  registerCheck,
-  registerTest,
-  registerBench,
-  registerScreenshots,
-  registerSecrets,
-  registerGen,
-  registerDev,
-  registerLab,
-  registerSession,
-  registerHosts,
-  registerRuns,
-  registerTokens,
-  registerAudit,
-  registerPolicy,
+type Register = (program: Command, context: CliContext) => void;
+
+/** Every command in the order of the help, by what it is for; a new one is a file in commands/ and a line here. */
+const groups: readonly { readonly title: Text; readonly registrations: readonly Register[] }[] = [
+  {
+    title: ['Cette installation :', 'This installation:'],
+    registrations: [
+      (program, context): void => registerUp(program, context, demoStory),
+      registerDown,
+      registerStatus,
+      registerLogs,
+      registerDoctor,
+      registerReset,
+      registerCode,
+      registerLab,
+      registerSecrets,
+    ],
+  },
+  {
+    title: ['Exploitation :', 'Operation:'],
+    registrations: [
+      registerSession,
+      registerHosts,
+      registerRuns,
+      registerTokens,
+      registerAudit,
+      registerPolicy,
+    ],
+  },
+  {
+    title: ['Développement :', 'Development:'],
+    registrations: [
+      registerDev,
+      registerCheck,
+      registerTest,
+      registerBench,
+      registerScreenshots,
+      registerGen,
+    ],
+  },
 ];
 
 export function registerCommands(program: Command, context: CliContext): void {
-  for (const register of registrations) register(program, context);
+  for (const { title, registrations } of groups) {
+    program.commandsGroup(context.text(title));
+    for (const register of registrations) register(program, context);
+  }
 }

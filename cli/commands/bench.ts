@@ -1,7 +1,8 @@
 import { spawn } from 'node:child_process';
+import { Argument } from 'commander';
 import type { Command } from 'commander';
-import { StackError } from '../../stack/text.ts';
 import type { CliContext } from '../context.ts';
+import { wholeNumber } from '../usage.ts';
 
 /** Scenarios by profile; each is a program of its own in bench/, with its figures as JSON on the last line. */
 const profiles: Readonly<Record<string, string>> = { smoke: 'bench/smoke.ts' };
@@ -10,9 +11,21 @@ const profiles: Readonly<Record<string, string>> = { smoke: 'bench/smoke.ts' };
 export function registerBench(program: Command, context: CliContext): void {
   program
     .command('bench')
-    .argument('[profile]', context.text(['profil : smoke', 'profile: smoke']), 'smoke')
-    .option('--commands <n>', context.text(['nombre de commandes', 'number of commands']))
-    .option('--agents <n>', context.text(['nombre d’agents simulés', 'number of simulated agents']))
+    .addArgument(
+      new Argument('[profile]', context.text(['profil', 'profile']))
+        .choices(Object.keys(profiles))
+        .default('smoke'),
+    )
+    .option(
+      '--commands <n>',
+      context.text(['nombre de commandes', 'number of commands']),
+      wholeNumber(context, { min: 64, max: 1_000_000 }),
+    )
+    .option(
+      '--agents <n>',
+      context.text(['nombre d’agents simulés', 'number of simulated agents']),
+      wholeNumber(context, { min: 4, max: 5_000 }),
+    )
     .description(
       context.text([
         'mesure le coût d’une commande, à côté d’une conception naïve',
@@ -21,8 +34,7 @@ export function registerBench(program: Command, context: CliContext): void {
     )
     .action(async (profile: string, flags: { commands?: string; agents?: string }) => {
       const script = profiles[profile];
-      if (script === undefined)
-        throw new StackError([`profil inconnu : ${profile}`, `unknown profile: ${profile}`]);
+      if (script === undefined) throw new Error(`no scenario for ${profile}`);
       const args = [
         script,
         ...(context.json ? ['--json'] : []),

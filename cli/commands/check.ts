@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
-import { runChecks } from '../checks.ts';
+import { StackError } from '../../stack/text.ts';
+import { listChecks, runChecks } from '../checks.ts';
 import type { CliContext } from '../context.ts';
 import { exitCodes } from '../exitCodes.ts';
 
@@ -14,6 +15,18 @@ export function registerCheck(program: Command, context: CliContext): void {
       ]),
     )
     .action(async (names: string[]) => {
+      const known = listChecks(context.directories).map(({ name }) => name);
+      const unknown = names.filter((name) => !known.includes(name)).join(', ');
+      if (unknown !== '') {
+        const list = known.join(', ');
+        return context.fail(
+          new StackError([
+            `contrôle inconnu : ${unknown} ; il y a ${list}`,
+            `unknown check: ${unknown}; there are ${list}`,
+          ]),
+          exitCodes.usage,
+        );
+      }
       const startedAtMs = performance.now();
       const totals = await runChecks(context, names);
       const seconds = ((performance.now() - startedAtMs) / 1000).toFixed(1);

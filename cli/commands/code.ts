@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { StackError } from '../../stack/text.ts';
 import type { CliContext } from '../context.ts';
+import { exitCodes } from '../exitCodes.ts';
 import { accountPlans, keepAccounts } from '../demo/accounts.ts';
 import { totp } from '../demo/totp.ts';
 
@@ -18,7 +19,11 @@ export function registerCode(program: Command, context: CliContext): void {
       if (!accountPlans.some(({ username }) => username === name)) {
         const known = accountPlans.map(({ username }) => username).join(', ');
         context.fail(
-          new StackError([`Compte inconnu. Comptes : ${known}`, `Unknown account. Accounts: ${known}`]),
+          new StackError([
+            `compte inconnu : ${name} ; il y a ${known}`,
+            `unknown account: ${name}; there are ${known}`,
+          ]),
+          exitCodes.usage,
         );
         return;
       }

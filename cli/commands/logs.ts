@@ -6,6 +6,7 @@ import { logFileOf } from '../../stack/logFile.ts';
 import { StackError } from '../../stack/text.ts';
 import type { CliContext } from '../context.ts';
 import { exitCodes } from '../exitCodes.ts';
+import { wholeNumber } from '../usage.ts';
 
 /** `logs [service] [-f]`: the end of one log or of all. */
 export function registerLogs(program: Command, context: CliContext): void {
@@ -13,7 +14,12 @@ export function registerLogs(program: Command, context: CliContext): void {
     .command('logs [service]')
     .description(context.text(['montre les journaux des services', 'shows the logs of the services']))
     .option('-f, --follow', context.text(['continue à montrer ce qui arrive', 'goes on showing what comes']))
-    .option('-n, --lines <n>', context.text(['nombre de lignes', 'number of lines']), '40')
+    .option(
+      '-n, --lines <n>',
+      context.text(['nombre de lignes', 'number of lines']),
+      wholeNumber(context, { min: 1, max: 1_000_000 }),
+      '40',
+    )
     .action(async (service: string | undefined, flags: { follow?: boolean; lines: string }) => {
       const known = listLogs(context.directories.stateDir);
       const names = service === undefined ? known : known.filter((name) => name === service);

@@ -11,6 +11,7 @@ import { collectPages } from '../pages.ts';
 import { connect, findTenant, withTenant } from '../serverAccess.ts';
 import type { ServerFlags } from '../serverAccess.ts';
 import { renderTable } from '../table.ts';
+import { wholeNumber } from '../usage.ts';
 
 interface ListFlags extends ServerFlags {
   readonly state?: RunSummary['state'];
@@ -43,7 +44,12 @@ export function registerRuns(program: Command, context: CliContext): void {
     .addOption(
       new Option('--state <state>', context.text(['dans cet état', 'in this state'])).choices(runStates),
     )
-    .option('--limit <n>', context.text(['combien, 200 au plus', 'how many, 200 at most']), '50')
+    .option(
+      '--limit <n>',
+      context.text(['combien, 200 au plus', 'how many, 200 at most']),
+      wholeNumber(context, { min: 1, max: 200 }),
+      '50',
+    )
     .action(guarded(context, (flags: ListFlags) => listRuns(context, flags)));
   withTenant(runs.command('show <run>'), context)
     .description(
@@ -74,14 +80,8 @@ export function registerRuns(program: Command, context: CliContext): void {
 }
 
 async function listRuns(context: CliContext, flags: ListFlags): Promise<void> {
-  const limit = Number(flags.limit);
-  if (!Number.isInteger(limit) || limit < 1 || limit > 200)
-    throw new CommandError(
-      ['--limit attend un nombre de 1 à 200', '--limit wants a number from 1 to 200'],
-      exitCodes.usage,
-    );
   const api = connect(context, flags);
-  const query = { limit, ...(flags.state === undefined ? {} : { state: flags.state }) };
+  const query = { limit: Number(flags.limit), ...(flags.state === undefined ? {} : { state: flags.state }) };
   const page = await api.call('listRuns', { params: { tenantId: await findTenant(api, flags) }, query });
   sayRuns(context, page.items);
   context.answer(page);

@@ -5,6 +5,7 @@ import { exitCodes } from '../exitCodes.ts';
 import { CommandError, guarded } from '../failures.ts';
 import { connect, findTenant, withTenant } from '../serverAccess.ts';
 import type { ServerFlags } from '../serverAccess.ts';
+import { wholeNumber } from '../usage.ts';
 
 interface CreateFlags extends ServerFlags {
   readonly site?: string;
@@ -25,25 +26,24 @@ export function registerTokens(program: Command, context: CliContext): void {
       ]),
     )
     .option('--site <site>', context.text(['site : nom ou identifiant', 'site: name or id']))
-    .option('--minutes <n>', context.text(['durée de vie, 5 à 10080', 'life time, 5 to 10080']), '60')
+    .option(
+      '--minutes <n>',
+      context.text(['durée de vie, en minutes', 'life time in minutes']),
+      wholeNumber(context, { min: 5, max: 10_080 }),
+      '60',
+    )
     .option('--note <text>', context.text(['à quoi il sert', 'what it is for']))
     .action(guarded(context, (flags: CreateFlags) => createToken(context, flags)));
 }
 
 async function createToken(context: CliContext, flags: CreateFlags): Promise<void> {
-  const minutes = Number(flags.minutes);
-  if (!Number.isInteger(minutes) || minutes < 5 || minutes > 10_080)
-    throw new CommandError(
-      ['--minutes attend un nombre de 5 à 10080', '--minutes wants a number from 5 to 10080'],
-      exitCodes.usage,
-    );
   const api = connect(context, flags);
   const tenantId = await findTenant(api, flags);
   const created = await api.call('createEnrolmentToken', {
     params: { tenantId },
     body: {
       siteId: await findSite(api, tenantId, flags.site),
-      expiresInMinutes: minutes,
+      expiresInMinutes: Number(flags.minutes),
       ...(flags.note === undefined ? {} : { note: flags.note }),
     },
   });
