@@ -89,7 +89,7 @@ async function readHardware({ system, cpu, mem }: MachineFacts): Promise<Invento
 function toDisks(sizes: MachineFacts['fsSize']): Inventory['disks'] {
   return sizes.flatMap(({ mount, type, size, available }) => {
     const point = asLine(mount, 300);
-    if (!realFileSystems.has(type) || point === null) return [];
+    if (!realFileSystems.has(type) || point === null || point.startsWith('/run/')) return [];
     return [{ mount: point, fs: type, sizeBytes: size, freeBytes: available }];
   });
 }
