@@ -12,7 +12,7 @@ const french: Record<string, string> = {
 
 /** commander's notes behind a description. */
 function translateNotes(text: string): string {
-  return text.replace('(choices: ', '(choix : ').replace('(default: ', '(défaut : ');
+  return text.replace(/\bchoices: /, 'choix : ').replace(/\bdefault: /, 'défaut : ');
 }
 
 /** Puts the help of a command and of all below it into the person's language. */
