@@ -38,6 +38,7 @@ export async function openLook(browser: Browser, origin: string, look: Look): Pr
   const context = await browser.newContext({
     viewport: sizes[look.size],
     reducedMotion: 'reduce',
+    locale: look.locale === 'fr' ? 'fr-FR' : 'en-GB',
     timezoneId: 'Europe/Paris',
     ...(look.size === 'phone' ? { hasTouch: true, isMobile: true } : {}),
   });
@@ -58,6 +59,20 @@ export async function visit(page: Page, shot: Shot): Promise<void> {
   await page.waitForLoadState('networkidle');
   if (shot.act !== undefined) await acts[shot.act](page);
 }
+
+/** A picture of the whole page as a screen tall enough would show it: bars stay at their edges. */
+export async function picture(page: Page, file: string): Promise<void> {
+  const size = page.viewportSize() ?? sizes.wide;
+  const wanted = Number(await page.evaluate('document.documentElement.scrollHeight'));
+  const height = Math.min(Math.max(size.height, wanted), tallest);
+  await page.setViewportSize({ width: size.width, height });
+  await page.waitForLoadState('networkidle');
+  await page.screenshot({ path: file });
+  await page.setViewportSize(size);
+}
+
+/** A list of hundreds says nothing more further down. */
+const tallest = 2400;
 
 const acts: Readonly<Record<NonNullable<Shot['act']>, (page: Page) => Promise<void>>> = {
   preview: async (page) => {

@@ -155,7 +155,9 @@ test('two people compare the same six words and sign the very bytes', async () =
     await expect(page.getByText('vérifications faites par votre navigateur concordent')).toBeVisible();
     words.push(await page.getByRole('list', { name: 'Six mots à comparer' }).innerText());
     await page.getByRole('button', { name: 'Signer', exact: true }).click();
-    await expect(page.getByText('Votre signature est enregistrée.')).toBeVisible();
+    await expect(
+      page.getByRole('paragraph').filter({ hasText: 'Votre signature est enregistrée.' }),
+    ).toBeVisible();
   }
   expect(words[0]).toBe(words[1]);
 });
@@ -174,7 +176,7 @@ test('everybody watches the run live: one server ends updated, the broken one go
   await expect(main.getByRole('link', { name: brokenHost })).toContainText('Revenu en arrière', {
     timeout: 300_000,
   });
-  await expect(main.getByText('Terminée avec échecs')).toBeVisible();
+  await expect(main.getByText('Terminée avec échecs', { exact: true })).toBeVisible();
   await main.getByRole('link', { name: brokenHost }).click();
   await expect(main).toContainText('« le service nginx.service tourne » a échoué');
   await expect(main).toContainText('Promesse tenue : moins de 120 s');

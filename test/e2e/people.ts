@@ -32,7 +32,7 @@ export async function signIn(page: Page, username: string): Promise<void> {
   if (account === undefined) throw new Error(`nobody is called ${username}`);
   await page.goto(readInstalled().url);
   await page.getByRole('button', { name: 'Se connecter' }).click();
-  await page.getByLabel("Nom d'utilisateur").fill(username);
+  await page.getByLabel(/Nom d.utilisateur/).fill(username);
   await page.getByLabel('Mot de passe', { exact: true }).fill(account.password);
   await page.getByRole('button', { name: 'Se connecter' }).click();
   await page.getByLabel('Code à usage unique').fill(totp(account.totpSecret, Date.now()));

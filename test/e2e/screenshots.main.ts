@@ -3,7 +3,16 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import type { Page } from '@playwright/test';
 import { startMockServer } from '../harness/mock-api/mockServer.ts';
-import { findViolations, launchChromium, locales, openLook, sizes, themes, visit } from './browser.ts';
+import {
+  findViolations,
+  launchChromium,
+  locales,
+  openLook,
+  picture,
+  sizes,
+  themes,
+  visit,
+} from './browser.ts';
 import type { Look } from './browser.ts';
 import { shots } from './pages.ts';
 import type { Shot } from './pages.ts';
@@ -39,8 +48,7 @@ let pictures = 0;
 async function take(page: Page, shot: Shot, lookName: string): Promise<void> {
   try {
     await visit(page, shot);
-    const file = path.join(out, lookName, `${shot.name}.png`);
-    await page.screenshot({ path: file, fullPage: shot.act !== 'palette' });
+    await picture(page, path.join(out, lookName, `${shot.name}.png`));
     pictures += 1;
     const violations = values.axe ? await findViolations(page) : [];
     complaints.push(...violations.map((line) => `${lookName} ${shot.name}: ${line}`));

@@ -19,6 +19,11 @@ describe('durations', () => {
     expect(plain(formatDuration(93_600_000, 'en'))).toBe('1 d 02 h');
   });
 
+  it('leave out a smaller unit of which there is none', () => {
+    expect(plain(formatDuration(900_000, 'fr'))).toBe('15 min');
+    expect(plain(formatDuration(7_200_000, 'en'))).toBe('2 h');
+  });
+
   it('are never negative', () => {
     expect(plain(formatDuration(-5000, 'fr'))).toBe('0 s');
   });

@@ -14,11 +14,18 @@ export function formatDuration(milliseconds: number, locale: Locale): string {
   const hours = Math.floor((total % 86_400) / 3600);
   const minutes = Math.floor((total % 3600) / 60);
   const seconds = total % 60;
-  const two = (value: number): string => String(value).padStart(2, '0');
-  if (days > 0) return `${days}${fixed}${unit.d}${fixed}${two(hours)}${fixed}${unit.h}`;
-  if (hours > 0) return `${hours}${fixed}${unit.h}${fixed}${two(minutes)}${fixed}${unit.min}`;
-  if (minutes > 0) return `${minutes}${fixed}${unit.min}${fixed}${two(seconds)}${fixed}${unit.s}`;
+  if (days > 0) return twoUnits([days, unit.d], [hours, unit.h]);
+  if (hours > 0) return twoUnits([hours, unit.h], [minutes, unit.min]);
+  if (minutes > 0) return twoUnits([minutes, unit.min], [seconds, unit.s]);
   return `${seconds}${fixed}${unit.s}`;
+}
+
+type Amount = readonly [value: number, unit: string];
+
+/** The smaller unit has two figures, and is left out when there is none of it. */
+function twoUnits([large, largeUnit]: Amount, [small, smallUnit]: Amount): string {
+  const first = `${large}${fixed}${largeUnit}`;
+  return small === 0 ? first : `${first}${fixed}${String(small).padStart(2, '0')}${fixed}${smallUnit}`;
 }
 
 /** Seconds with one decimal, for measured phases: « 12,4 s ». */

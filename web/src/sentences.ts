@@ -14,6 +14,7 @@ function inWords(values: Values): Record<string, string | number> {
     if (name === 'state' || name === 'from' || name === 'to') words[name] = tCode('hostRun', String(value));
     else if (name === 'step') words[name] = tCode('step', String(value));
     else if (name === 'code') words[name] = tCode('code', String(value));
+    else if (name === 'check') words[name] = sayCheckName(String(value));
     else if (name.endsWith('Bytes')) words[name] = showBytes(Number(value));
     else if (name === 'seconds') words[name] = showNumber(Math.round(Number(value) * 10) / 10);
     else if (typeof value === 'string' && instant.test(value)) words[name] = showInstant(value);
@@ -52,4 +53,15 @@ export function sayCheck(check: HealthCheck): string {
     case 'approved_updates_installed':
       return t('check.approvedUpdates');
   }
+}
+
+/** A check as the agent names it in its results: the kind, a blank, and what is looked at. Unknown names stay as they are. */
+export function sayCheckName(name: string): string {
+  const [kind = '', ...rest] = name.split(' ');
+  const target = rest.join(' ');
+  if (kind === 'systemd') return t('check.systemd', { unit: target });
+  if (kind === 'tcp') return t('check.tcp', { port: target });
+  if (kind === 'http') return t('check.httpAnswers', { url: target });
+  if (kind === 'command') return tCode('checkCommand', target);
+  return kind === 'approved_updates_installed' ? t('check.approvedUpdates') : name;
 }

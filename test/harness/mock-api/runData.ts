@@ -76,7 +76,7 @@ export function hostRunDetail(hostRunId: string): HostRunDetail | null {
   const hostRun = hostRuns.find((entry) => entry.id === hostRunId);
   if (hostRun === undefined) return null;
   const red = {
-    check: 'http http://localhost/ 200',
+    check: 'http http://localhost/',
     ok: false,
     detail: 'connect ECONNREFUSED 127.0.0.1:80',
     tookMs: 30_012,

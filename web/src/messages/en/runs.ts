@@ -231,6 +231,7 @@ export const runs: Readonly<Record<keyof typeof source, string>> = {
   'check.systemd': 'the service {unit} is running',
   'check.tcp': 'port {port} answers',
   'check.http': '{url} answers {status}',
+  'check.httpAnswers': '{url} answers',
   'check.httpContains': '{url} answers {status} and contains “{text}”',
   'check.approvedUpdates': 'the released updates are installed',
   'checkCommand.systemd_no_failed_units': 'no failed systemd unit',

@@ -237,6 +237,7 @@ export const runs = {
   'check.systemd': 'le service {unit} tourne',
   'check.tcp': 'le port {port} répond',
   'check.http': '{url} répond {status}',
+  'check.httpAnswers': '{url} répond',
   'check.httpContains': '{url} répond {status} et contient « {text} »',
   'check.approvedUpdates': 'les mises à jour validées sont installées',
   'checkCommand.systemd_no_failed_units': 'aucune unité systemd en échec',
