@@ -40,10 +40,17 @@ function listLogs(stateDir: string): string[] {
 }
 
 function sayUnknown(context: CliContext, service: string | undefined, known: string[]): void {
-  const names = known.length === 0 ? context.text(['aucun', 'none']) : known.join(', ');
+  if (known.length === 0) {
+    const nothing = [
+      'rien n’a encore tourné ici : ./atlas up',
+      'nothing has run here yet: ./atlas up',
+    ] as const;
+    return context.fail(new StackError(nothing), exitCodes.notRunning);
+  }
+  const names = known.join(', ');
   const text = [
-    `pas de journal ${service ?? ''} ; journaux : ${names}`,
-    `no log ${service ?? ''}; logs: ${names}`,
+    `pas de journal ${service ?? ''} ; il y a ${names}`,
+    `no log ${service ?? ''}; there are ${names}`,
   ] as const;
   context.fail(new StackError(text), exitCodes.usage);
 }

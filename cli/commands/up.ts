@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { startDaemon, stopDaemon, waitUntilReady } from '../../stack/daemon.ts';
+import { findSupervisor } from '../../stack/daemonState.ts';
 import type { StackStatus } from '../../stack/daemonState.ts';
 import { installMissing } from '../../stack/distribution.ts';
 import { isRunning } from '../../stack/ownProcess.ts';
@@ -60,7 +61,12 @@ async function bringUp(context: CliContext, flags: UpFlags, story: DemoStory | u
   }
   const demo = flags.demo === true ? story : undefined;
   await demo?.prepare(context);
-  context.say(['Démarrage des services…', 'Starting the services…']);
+  const isUp = findSupervisor(directories.stateDir) !== undefined;
+  context.say(
+    isUp
+      ? ['Les services tournent déjà.', 'The services are running already.']
+      : ['Démarrage des services…', 'Starting the services…'],
+  );
   const supervisor = startDaemon(directories);
   const progress = createProgress(context);
   const status = await waitUntilReady(directories.stateDir, supervisor, progress.show);
