@@ -1,4 +1,4 @@
-import { mkdtempSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createCommandsModule } from '../server/src/features/commands/commands.module.ts';
@@ -50,13 +50,12 @@ function openAuditedDatabase({ app, system }: ServerStart) {
   const log = createLogger({ level: 'warn', role: 'bench' });
   const clock = systemClock;
   const db = createDb({ app, system, log, clock, poolSize: 20 });
-  const memory = createHeadMemory(mkdtempSync(path.join(tmpdir(), 'atlas-bench-')), (error) =>
-    log.warn({ err: error }),
-  );
+  const directory = mkdtempSync(path.join(tmpdir(), 'atlas-bench-'));
+  const memory = createHeadMemory(directory, (error) => log.warn({ err: error }));
   const sealer = createSealer({ db, clock, log, key: newLogKey(), memory, session: system });
   const audit = createAuditWriter({ db, clock, newId, onCommitted: sealer.wake });
   sealer.start();
-  return { db, audit, sealer, clock, log };
+  return { db, audit, sealer, clock, log, directory };
 }
 
 /** The listener with mutual TLS, and the commands with their sequencer behind it. */
@@ -165,6 +164,7 @@ async function startServer(start: ServerStart) {
       await service.stop();
       await audited.sealer.stop();
       await audited.db.close();
+      rmSync(audited.directory, { recursive: true, force: true });
     },
   };
 }
