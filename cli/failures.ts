@@ -18,14 +18,18 @@ export class CommandError extends StackError {
 
 function fromProblem({ problem }: ApiProblem): CommandError {
   const { code, status, detail, fields = [], requestId } = problem;
-  const { meaning, remedy } = errorTexts[code];
+  // A newer server may know codes that this program does not.
+  const { meaning, remedy } = (errorTexts as Partial<typeof errorTexts>)[code] ?? {
+    meaning: [problem.title, problem.title],
+    remedy: ['', ''],
+  };
   const lines = [
     ...(detail === undefined ? [] : [`  ${detail}`]),
     ...fields.map((field) => `  ${field.path}: ${field.message}`),
     `  ${code} · ${status} · ${requestId}`,
   ];
   return new CommandError(
-    [`${meaning[0]} ${remedy[0]}`, `${meaning[1]} ${remedy[1]}`],
+    [`${meaning[0]} ${remedy[0]}`.trim(), `${meaning[1]} ${remedy[1]}`.trim()],
     status === 401 || status === 403 ? exitCodes.refused : exitCodes.failed,
     { detail: lines.join('\n') },
   );
