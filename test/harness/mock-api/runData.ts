@@ -106,7 +106,7 @@ export function hostRunDetail(hostRunId: string): HostRunDetail | null {
       {
         at: at(-5),
         code: 'check_failed',
-        values: { step: 'verify', code: 'check_failed', check: 'http://localhost/' },
+        values: { step: 'verify', code: 'check_failed', check: 'http http://localhost/' },
       },
       { at: at(-4), code: 'rolled_back', values: { seconds: 14.2 } },
     ],
