@@ -25,9 +25,9 @@ function anchorsOf(file: string): string[] {
   );
 }
 
-/** Links of a page that lead nowhere, as `page -> target`. */
+/** Links and images of a page that lead nowhere, as `page -> target`. */
 function deadLinks(file: string): string[] {
-  const targets = [...read(file).matchAll(/(?<!!)\[[^\]]*\]\(([^)\s]+)\)/g)].map(([, target = '']) => target);
+  const targets = [...read(file).matchAll(/\]\(([^)\s]+)\)/g)].map(([, target = '']) => target);
   return targets
     .filter((target) => !/^[a-z]+:/.test(target))
     .filter((target) => {
