@@ -84,7 +84,14 @@ export class ReleaseSigning {
       const code = may === 'requester' ? 'signature_refused' : 'transition_refused';
       throw new AppError(code, { detail: may === 'requester' ? 'signer_is_requester' : may });
     }
-    await repository.addSignature(tx, row.id, { personId: viewer.id, keyId, custody, signature });
+    const added = await repository.addSignature(tx, row.id, {
+      personId: viewer.id,
+      keyId,
+      custody,
+      signature,
+    });
+    // The row's own key says so too: a signature that is not there is not counted.
+    if (!added) throw new AppError('transition_refused', { detail: 'done' });
     await this.#deps.audit.record(tx, {
       action: 'release.signed',
       ...actorOf(viewer),
