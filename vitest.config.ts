@@ -26,7 +26,7 @@ export default defineConfig({
           name: 'unit',
           include: [unitRooms, 'test/*.test.ts'],
           exclude: ['**/node_modules/**', '**/.atlas/**'],
-          testTimeout: 10_000,
+          testTimeout: 60_000,
         },
       },
       suite('integration', 60_000),
