@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Me, Permission } from '#contract/access.ts';
 import { keepAccounts } from '../../cli/demo/accounts.ts';
 import { createContext } from '../../cli/context.ts';
-import { signInAs } from '../../cli/demo/demo-client.ts';
+import { signInAs, until } from '../../cli/demo/demo-client.ts';
 import type { DemoPerson } from '../../cli/demo/demo-client.ts';
 import { bootstrapDemo } from '../../cli/demo/firstRun.ts';
 import type { DemoAccount } from '../../cli/demo/sign-in.ts';
@@ -180,6 +180,28 @@ describe('signing a terminal in, before the real identity provider', () => {
       expect.stringContaining('./atlas login'),
     ]);
     await expect(stat(sessionFile())).rejects.toThrow('ENOENT');
+  });
+
+  it('ends at the server too when the identity provider ends it, although the token has not expired', async () => {
+    await login('operateur', 'accept');
+    const { accessToken, refreshToken } = await readSession();
+    const asTerminal = () =>
+      fetch(`${url}/api/v1/me`, { headers: { authorization: `Bearer ${accessToken}` } });
+    expect((await asTerminal()).status).toBe(200);
+    const ended = await fetch(`${url}/idp/realms/atlas/protocol/openid-connect/logout`, {
+      method: 'POST',
+      body: new URLSearchParams({ client_id: 'atlas-cli', refresh_token: refreshToken }),
+    });
+    expect(ended.status).toBe(204);
+    // The notice travels behind the answer; the test's own time limit is the end.
+    await until('the refusal of the token', 60_000, async () =>
+      (await asTerminal()).status === 401 ? true : undefined,
+    );
+    const told = await atlas(['whoami']);
+    expect([told.exitCode, told.complaint]).toEqual([
+      exitCodes.refused,
+      expect.stringContaining('unauthenticated'),
+    ]);
   });
 });
 
