@@ -64,10 +64,7 @@ async function removeInstallation(dir: string): Promise<void> {
   const stateDir = path.join(dir, 'state');
   await stopDaemon(stateDir);
   if (existsSync(path.join(stateDir, 'lab'))) await resetLab(stateDir);
-  rmSync(stateDir, { recursive: true, force: true });
-  rmSync(path.join(dir, 'installed.json'), { force: true });
-  // What a failed test left to look at stays.
-  if (readdirSync(dir).length === 0) rmSync(dir, { recursive: true });
+  rmSync(dir, { recursive: true, force: true });
 }
 
 export function removeOwnInstallation(): Promise<void> {

@@ -1,6 +1,7 @@
 import os from 'node:os';
 import path from 'node:path';
 import { defineConfig } from '@playwright/test';
+import { findDirectories } from '../../stack/directories.ts';
 import { chromiumLaunch } from './browser.ts';
 
 // Read by the runner first and by each of its workers again: all of them find the same installation in the environment.
@@ -8,7 +9,8 @@ process.env.ATLAS_E2E_DIR ??= path.join(os.tmpdir(), `atlas-e2e-${process.pid}`)
 
 export default defineConfig({
   testDir: import.meta.dirname,
-  outputDir: path.join(process.env.ATLAS_E2E_DIR, 'results'),
+  // Pictures of a failed test stay until the next run.
+  outputDir: path.join(findDirectories().cacheDir, 'runs', 'e2e'),
   // The job mostly waits for its machines; pages are looked at meanwhile.
   workers: 2,
   retries: 0,
