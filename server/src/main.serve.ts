@@ -5,7 +5,7 @@ import type { Config } from './config.ts';
 import { createFeatures, type Features } from './main.features.ts';
 import { createPlatform, type Platform } from './main.platform.ts';
 import { realmName } from './platform/identity/realm.policy.ts';
-import { createPeopleServer } from './platform/http/server.ts';
+import { createPeopleServer, type PeopleServerOptions } from './platform/http/server.ts';
 
 const hourMs = 3_600_000;
 
@@ -13,7 +13,7 @@ const hourMs = 3_600_000;
 export function createPeople(
   platform: Platform,
   features: Features,
-  { checkResponses }: { readonly checkResponses: boolean },
+  options: Pick<PeopleServerOptions, 'checkResponses' | 'limits'>,
 ): Promise<FastifyInstance> {
   const { config, clock, db, log, metrics, redis } = platform;
   return createPeopleServer({
@@ -30,7 +30,7 @@ export function createPeople(
     identity: { upstreamUrl: config.keycloak.url, realm: realmName },
     ready: db.check,
     extend: features.extend,
-    checkResponses,
+    ...options,
   });
 }
 

@@ -60,7 +60,7 @@ async function mustRun(
 }
 
 /** A Python environment under the cache with the pinned packages. */
-async function preparePython(folder: string, packages: readonly string[]): Promise<string> {
+export async function preparePython(folder: string, packages: readonly string[]): Promise<string> {
   const venv = path.join(folder, 'venv');
   const python = path.join(venv, 'bin', 'python');
   if (!existsSync(python)) await mustRun('python3', ['-m', 'venv', venv]);

@@ -16,6 +16,13 @@ import { openApiDocument } from './openapi.ts';
 import { installProblems } from './problems.ts';
 import { installWebFiles } from './webFiles.ts';
 
+interface Limits {
+  readonly perCallerAMinute: number;
+  readonly perAddressAMinute: number;
+  /** Requests are refused as overloaded while the event loop is later than this; 0: never. */
+  readonly maxEventLoopDelayMs: number;
+}
+
 export interface PeopleServerOptions {
   readonly routes: Readonly<Record<string, RouteSpec>>;
   readonly handlers: Readonly<Record<string, unknown>>;
@@ -33,11 +40,15 @@ export interface PeopleServerOptions {
   /** What features add beside the contract's routes: the WebSocket, the logout endpoint. */
   readonly extend: readonly ((app: FastifyInstance) => Promise<void>)[];
   readonly checkResponses?: boolean;
-  readonly limits?: { readonly perCallerAMinute: number; readonly perAddressAMinute: number };
+  readonly limits?: Limits;
 }
 
 const bodyLimitBytes = 1_048_576;
-const defaultLimits = { perCallerAMinute: 1_200, perAddressAMinute: 6_000 };
+const defaultLimits: Limits = {
+  perCallerAMinute: 1_200,
+  perAddressAMinute: 6_000,
+  maxEventLoopDelayMs: 2_000,
+};
 
 function contentSecurity(publicUrl: string): Parameters<typeof helmet>[1] {
   const secure = publicUrl.startsWith('https:');
@@ -158,7 +169,12 @@ export async function createPeopleServer(options: PeopleServerOptions): Promise<
   installProblems(app);
   measureRequests(app, options.metrics);
   await app.register(helmet, contentSecurity(options.publicUrl));
-  await app.register(underPressure, { maxEventLoopDelay: 2_000, retryAfter: 5, exposeStatusRoute: false });
+  const { maxEventLoopDelayMs } = options.limits ?? defaultLimits;
+  await app.register(underPressure, {
+    maxEventLoopDelay: maxEventLoopDelayMs,
+    retryAfter: 5,
+    exposeStatusRoute: false,
+  });
   const limiters = await installLimits(app, options);
   app.addHook('onRequest', async (request, reply) => {
     reply.header('x-request-id', request.id);
