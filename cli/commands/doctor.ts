@@ -13,10 +13,12 @@ import type { CliContext } from '../context.ts';
 import { exitCodes } from '../exitCodes.ts';
 
 /** One look at the machine. `needed` for the services; the others only for a part. */
-type Finding = { name: string; ok: boolean; needed: boolean; purpose: Text; remedy: Text };
+type Finding = { name: string; title: Text; ok: boolean; needed: boolean; purpose: Text; remedy: Text };
 
 const wantedDiskMib = 4096;
 const wantedMemoryMib = 3072;
+
+const inGiB = (mib: number): string => (mib / 1024).toFixed(1);
 
 /** `doctor`: looks at everything ATLAS needs and says the remedy of what is missing. Status 3 when `up` cannot work. */
 export function registerDoctor(program: Command, context: CliContext): void {
@@ -61,7 +63,14 @@ function fromPrerequisite(one: Prerequisite, needed: boolean): Finding {
   const remedy: Text = needed
     ? [`${line} (« up » le fait lui-même)`, `${line} ('up' does it itself)`]
     : [`${line} (« test » le fait lui-même)`, `${line} ('test' does it itself)`];
-  return { name: one.name, ok: one.isPresent(), needed, purpose: one.purpose, remedy };
+  return {
+    name: one.name,
+    title: [one.name, one.name],
+    ok: one.isPresent(),
+    needed,
+    purpose: one.purpose,
+    remedy,
+  };
 }
 
 function examineDisk(stateDir: string): Finding {
@@ -70,7 +79,8 @@ function examineDisk(stateDir: string): Finding {
   const space = statfsSync(folder);
   const freeMib = Math.floor((space.bavail * space.bsize) / (1 << 20));
   return {
-    name: `disk ${(freeMib / 1024).toFixed(1)} GiB`,
+    name: 'disk',
+    title: [`disque ${inGiB(freeMib).replace('.', ',')} Gio libres`, `disk ${inGiB(freeMib)} GiB free`],
     ok: freeMib >= wantedDiskMib,
     needed: true,
     purpose: ['bases, Keycloak, laboratoire', 'databases, Keycloak, lab'],
@@ -84,7 +94,8 @@ function examineDisk(stateDir: string): Finding {
 function examineMemory(): Finding {
   const totalMib = Math.floor(os.totalmem() / (1 << 20));
   return {
-    name: `memory ${(totalMib / 1024).toFixed(1)} GiB`,
+    name: 'memory',
+    title: [`mémoire ${inGiB(totalMib).replace('.', ',')} Gio`, `memory ${inGiB(totalMib)} GiB`],
     ok: totalMib >= wantedMemoryMib,
     needed: true,
     purpose: ['Keycloak 0,6 Go, le reste 0,5 Go', 'Keycloak 0.6 GB, the rest 0.5 GB'],
@@ -97,7 +108,8 @@ async function examinePorts(stateDir: string): Promise<Finding[]> {
   const ports = readJson<Record<string, number>>(path.join(stateDir, 'ports.json')) ?? {};
   if (findSupervisor(stateDir) !== undefined) return [];
   const looks = Object.entries(ports).map(async ([name, port]): Promise<Finding> => ({
-    name: `port ${port} (${name})`,
+    name: `port-${name}`,
+    title: [`port ${port} (${name})`, `port ${port} (${name})`],
     ok: await isPortFree(port),
     needed: true,
     purpose: ['gardé pour cette installation', 'kept for this installation'],
@@ -114,6 +126,7 @@ function examineLab(): Finding {
   const root = process.getuid?.() === 0;
   return {
     name: 'lab',
+    title: ['laboratoire', 'lab'],
     ok: root && missing.length === 0,
     needed: false,
     purpose: [
@@ -128,6 +141,6 @@ function examineLab(): Finding {
 
 function sayFinding(context: CliContext, finding: Finding): void {
   const mark = finding.ok ? '✓' : finding.needed ? '✗' : '–';
-  context.say(`${mark} ${finding.name.padEnd(28)} ${context.text(finding.purpose)}`);
+  context.say(`${mark} ${context.text(finding.title).padEnd(28)} ${context.text(finding.purpose)}`);
   if (!finding.ok) context.say(`    → ${context.text(finding.remedy)}`);
 }
