@@ -96,20 +96,32 @@ def read_tile(directory: Path, level: object, index: int, width: int) -> bytes:
         raise NotVerified(f"{path} is missing (entry {index * WIDTH}): {error.strerror}") from None
 
 
+def first_misfit(directory: Path, first: int, width: int, hashes: list[bytes]) -> int:
+    """The first entry that is gone or another, by the tile above a bundle that is too short."""
+    stored = read_tile(directory, 0, first // WIDTH, width)
+    for offset, node in enumerate(hashes):
+        if stored[offset * 32 : offset * 32 + 32] != node:
+            return first + offset
+    return first + len(hashes)
+
+
 def read_entries(directory: Path, size: int):
     """Every entry in order."""
     for first in range(0, size, WIDTH):
         width = min(WIDTH, size - first)
         data = read_tile(directory, "entries", first // WIDTH, width)
         at = 0
+        hashes: list[bytes] = []
         for offset in range(width):
             if at + 2 > len(data):
-                raise NotVerified(f"the bundle ends before entry {first + offset}")
+                bad = first_misfit(directory, first, width, hashes)
+                raise NotVerified(f"entry {bad} is gone or another: the bundle ends before entry {first + offset}")
             (length,) = struct.unpack_from(">H", data, at)
             entry = data[at + 2 : at + 2 + length]
             if len(entry) != length:
                 raise NotVerified(f"the bundle ends within entry {first + offset}")
             yield entry
+            hashes.append(sha256(b"\x00", entry))
             at += 2 + length
         if at != len(data):
             raise NotVerified(f"the bundle of entry {first} is longer than its entries")
