@@ -59,6 +59,15 @@ async function take(page: Page, shot: Shot, lookName: string): Promise<void> {
   if (shot.act !== undefined) await page.keyboard.press('Escape');
 }
 
+const told = new Set<string>();
+/** Says what was not said before: a long tour is read while it goes on. */
+function tellNew(): void {
+  for (const complaint of complaints) {
+    if (!told.has(complaint)) console.error(complaint);
+    told.add(complaint);
+  }
+}
+
 async function takeLook(look: Look, lookName: string): Promise<void> {
   await mkdir(path.join(out, lookName), { recursive: true });
   const page = await openLook(browser, mock.url, look);
@@ -111,13 +120,14 @@ try {
     if (wantedLooks !== undefined && !wantedLooks.includes(lookName)) continue;
     console.error(lookName);
     await takeLook(look, lookName);
+    tellNew();
   }
   if (only === undefined || only.includes('sign-in')) await takeSignIns(values.services);
 } finally {
   await browser.close();
   await mock.close();
 }
-for (const complaint of new Set(complaints)) console.error(complaint);
+tellNew();
 await mkdir(out, { recursive: true });
 await writeFile(path.join(out, 'summary.json'), JSON.stringify({ pictures, complaints: complaints.length }));
 process.exitCode = complaints.length === 0 ? 0 : 1;
