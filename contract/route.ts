@@ -22,7 +22,7 @@ export interface RouteSpec {
   readonly response: TSchema;
   /** Status of success; 200 when absent. */
   readonly status?: 200 | 201 | 202 | 204;
-  /** Least authentication context: 2 (second factor) when absent. */
+  /** Least authentication context: 2 (second factor) when absent; 3 (one shown within five minutes) gives lasting rights. */
   readonly acr?: 2 | 3;
   /** The caller must send If-Match with the version that was read; 428 without, 412 when it is old. */
   readonly ifMatch?: boolean;

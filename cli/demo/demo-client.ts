@@ -10,11 +10,12 @@ export interface DemoPerson {
   readonly username: string;
 }
 
-/** Signs a person in through the real pages and gives the API as that person sees it. */
-export async function signInAs(baseUrl: string, account: DemoAccount): Promise<DemoPerson> {
+/** Signs a person in through the real pages, at level 3 with the second factor shown twice, and gives the API as that person sees it. */
+export async function signInAs(baseUrl: string, account: DemoAccount, level: 2 | 3 = 2): Promise<DemoPerson> {
   const anonymous = createApi({ baseUrl, token: () => Promise.resolve(null) });
   const { identity } = await anonymous.call('getBootstrap', {});
-  const token = await openSession({ baseUrl, realm: identity.realm, clientId: identity.clientId }, account);
+  const { realm, clientId } = identity;
+  const token = await openSession({ baseUrl, realm, clientId, level }, account);
   return { api: createApi({ baseUrl, token }), username: account.username };
 }
 

@@ -1,4 +1,5 @@
 import { hash, randomBytes } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { totp } from './totp.ts';
 
 /** An account as the demo made it; its second factor is known because the demo made that too. */
@@ -20,6 +21,8 @@ export interface SignInOptions {
   readonly baseUrl: string;
   readonly realm: string;
   readonly clientId: string;
+  /** Authentication level to reach: 3 shows the second factor once more, for what gives lasting rights. 2 when absent. */
+  readonly level?: 2 | 3;
 }
 
 /** Keeps the cookies of one sign-in, as a browser would. */
@@ -48,6 +51,15 @@ function formAction(page: string, field: string): string {
   return action.replaceAll('&amp;', '&');
 }
 
+/** The one-time password after `used`: a code opens one door once. */
+async function nextCode(totpSecret: Buffer, used: string): Promise<string> {
+  for (;;) {
+    const code = totp(totpSecret, Date.now());
+    if (code !== used) return code;
+    await sleep(500);
+  }
+}
+
 /** Walks the real sign-in pages like a person with a browser: password, then one-time password, then PKCE. */
 export async function signIn(options: SignInOptions, account: DemoAccount): Promise<Tokens> {
   const jar = new CookieJar();
@@ -62,6 +74,7 @@ export async function signIn(options: SignInOptions, account: DemoAccount): Prom
     state: randomBytes(8).toString('hex'),
     code_challenge: hash('sha256', verifier, 'base64url'),
     code_challenge_method: 'S256',
+    acr_values: String(options.level ?? 2),
   });
   const visit = async (url: string, form?: Record<string, string>): Promise<Response> => {
     const response = await fetch(new URL(url, options.baseUrl), {
@@ -77,17 +90,22 @@ export async function signIn(options: SignInOptions, account: DemoAccount): Prom
   const second = await (
     await visit(formAction(first, 'username'), { username, password, credentialId: '' })
   ).text();
-  const done = await visit(formAction(second, 'otp'), { otp: totp(totpSecret, Date.now()) });
+  let code = totp(totpSecret, Date.now());
+  let done = await visit(formAction(second, 'otp'), { otp: code });
+  if (options.level === 3) {
+    code = await nextCode(totpSecret, code);
+    done = await visit(formAction(await done.text(), 'otp'), { otp: code });
+  }
   const location = done.headers.get('location');
   if (location === null)
     throw new Error(`the sign-in of ${username} was refused after the one-time password`);
-  const code = new URL(location, options.baseUrl).searchParams.get('code');
-  if (code === null) throw new Error(`the sign-in of ${username} ended without a code: ${location}`);
+  const granted = new URL(location, options.baseUrl).searchParams.get('code');
+  if (granted === null) throw new Error(`the sign-in of ${username} ended without a code: ${location}`);
   return requestTokens(realmUrl, {
     grant_type: 'authorization_code',
     client_id: options.clientId,
     redirect_uri: redirectUri,
-    code,
+    code: granted,
     code_verifier: verifier,
   });
 }

@@ -101,6 +101,39 @@ describe('every route that is not public', () => {
   });
 });
 
+const withFreshProof = closed.filter(([, route]) => route.acr === 3);
+
+describe('every route that gives lasting rights', () => {
+  it('is among those that ask for a fresh proof of identity', () => {
+    expect(withFreshProof.map(([name]) => name).sort()).toEqual([
+      'createApiKey',
+      'createMember',
+      'updateMember',
+    ]);
+  });
+
+  it.each(withFreshProof)(
+    '%s refuses a second factor that was shown at sign-in only',
+    async (_name, route) => {
+      const { status, problem } = await ask(route, urlOf(route, ours), {
+        headers: await server.bearer('everything', 2),
+      });
+      expect([status, problem.code]).toEqual([401, 'step_up_required']);
+    },
+  );
+
+  it.each(withFreshProof)('%s refuses a fresh proof that has grown old', async (_name, route) => {
+    const nowS = Math.floor(Date.now() / 1000);
+    const shownAgo = async (seconds: number) =>
+      ask(route, urlOf(route, ours), {
+        headers: await server.bearer('everything', 3, { auth_time: nowS - seconds }),
+        payload: '{"noSuchMember":1}',
+      });
+    expect((await shownAgo(301)).problem.code).toBe('step_up_required');
+    expect((await shownAgo(200)).problem.code).toBe('invalid_request');
+  });
+});
+
 describe('every route of a tenant', () => {
   it.each(ofTenant)(
     '%s does not exist for a person of another tenant, whatever that person may do at home',

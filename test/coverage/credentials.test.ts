@@ -155,7 +155,7 @@ describe('a key for machines', () => {
     const answer = await server.app.inject({
       method: 'POST',
       url: `/api/v1/tenants/${tenantId}/api-keys`,
-      headers: await server.bearer('admin'),
+      headers: await server.bearer('admin', 3),
       payload: { name: 'supervision', scopes, expiresInDays: 30 },
     });
     const body = answer.json<{ secret?: string; apiKey?: { id: string } }>();

@@ -2,6 +2,8 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { expect, test } from '@playwright/test';
 import type { Page } from '@playwright/test';
+import { keepAccounts } from '../../cli/demo/accounts.ts';
+import { totp } from '../../cli/demo/totp.ts';
 import { createRootKeys, openPolicy, signPolicyWith } from '../../cli/policyDocument.ts';
 import { findInstallation, readInstalled } from './installation.ts';
 import { brokenHost, goodHost, openMachine } from './machines.ts';
@@ -213,4 +215,23 @@ test('the pages that the job filled have no accessibility fault', async () => {
 
 test('no page complained, was refused anything or asked anybody else on the way', () => {
   expect(complaints.lines).toEqual([]);
+});
+
+test('a key for a machine is made only after a second factor shown again', async () => {
+  const account = keepAccounts(findInstallation().stateDir).get('admin');
+  if (account === undefined) throw new Error('nobody is called admin');
+  await openPart(admin, 'Clés d’API');
+  const askForKey = async (): Promise<void> => {
+    await admin.getByRole('button', { name: 'Nouvelle clé d’API' }).first().click();
+    await admin.getByLabel('À quoi sert-elle ?').fill('Supervision');
+    await admin.getByRole('checkbox', { name: 'fleet.read' }).check();
+    await admin.getByRole('button', { name: 'Créer la clé' }).click();
+  };
+  await askForKey();
+  await admin.getByRole('button', { name: 'Confirmer mon identité' }).click();
+  await admin.getByLabel('Code à usage unique').fill(totp(account.totpSecret, Date.now()));
+  await admin.getByRole('button', { name: 'Se connecter' }).click();
+  await expect(admin.getByRole('link', { name: 'Clés d’API', exact: true })).toBeVisible();
+  await askForKey();
+  await expect(admin.getByText('Copiez le secret maintenant')).toBeVisible();
 });

@@ -28,7 +28,12 @@ export interface PeopleServer {
   readonly tenant: (slug: string) => Promise<{ tenantId: string; siteId: string }>;
   /** Gives a person roles in a tenant; the username is the subject of the tokens. */
   readonly member: (tenantId: string, username: string, roles: readonly Role[]) => Promise<string>;
-  readonly bearer: (username: string, acr?: number) => Promise<{ authorization: string }>;
+  /** A token of this person; `claims` replace what a fresh sign-in of this level would say. */
+  readonly bearer: (
+    username: string,
+    acr?: number,
+    claims?: Readonly<Record<string, unknown>>,
+  ) => Promise<{ authorization: string }>;
   readonly stop: () => Promise<void>;
 }
 
@@ -111,8 +116,8 @@ export async function startPeopleServer(roles = 'api,worker'): Promise<PeopleSer
         locale: 'fr',
         roles,
       }),
-    bearer: async (username, acr = 2) => ({
-      authorization: `Bearer ${await issuer.token({ subject: username, acr })}`,
+    bearer: async (username, acr = 2, claims = {}) => ({
+      authorization: `Bearer ${await issuer.token({ subject: username, acr, claims })}`,
     }),
     stop: async () => {
       await app.close();

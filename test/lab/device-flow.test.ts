@@ -216,7 +216,7 @@ describe('a machine with an API key', () => {
   }
 
   it('acts within its scopes and nowhere else, until it is revoked', async () => {
-    const admin = await signInAs(url, account('admin'));
+    const admin = await signInAs(url, account('admin'), 3);
     const apiKeyId = await createKey(admin, ['fleet.read', 'agents.enrol', 'tenants.read']);
     const withKey = ['--api-key-file', keyFile(), '--json'];
     expect(lastJson<Me>(await atlas(['whoami', ...withKey])).kind).toBe('apiKey');

@@ -50,7 +50,10 @@ class Session {
     await this.#keycloak?.login({ redirectUri, locale: translator.locale });
   }
 
-  /** Back to the identity provider for a stronger or fresher proof, then here again. */
+  /**
+   * Back to the identity provider for a stronger or fresher proof, then here again. The level alone asks for the second
+   * factor anew and moves the time of proof; a largest age would ask for the password too, and for two codes.
+   */
   async confirmIdentity(): Promise<void> {
     const acr = this.stepUp?.acrValues ?? '2';
     keepWayBack();
@@ -58,7 +61,6 @@ class Session {
       redirectUri,
       locale: translator.locale,
       acr: { values: [acr], essential: true },
-      maxAge: 0,
     });
   }
 
