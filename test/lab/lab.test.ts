@@ -26,9 +26,14 @@ async function on(host: LabHost, line: string): Promise<string> {
   return result.stdout.trim();
 }
 
+/** The page of a host's web server, or nothing when none is served. */
 async function getPage(host: LabHost): Promise<string> {
-  const page = await runCommand('curl', ['--silent', '--max-time', '3', `http://${host.address}/`]);
-  return page.stdout;
+  try {
+    const answer = await fetch(`http://${host.address}/`, { signal: AbortSignal.timeout(3000) });
+    return answer.ok ? await answer.text() : '';
+  } catch {
+    return '';
+  }
 }
 
 /** Everything on this machine that carries the lab's name. */
