@@ -89,12 +89,17 @@ async function isBooted(paths: LabPaths, name: string): Promise<boolean> {
   }
 }
 
+/** The last words on a host's console, for an error that has to say what happened. */
+export async function readLastWords(paths: LabPaths, name: string): Promise<string> {
+  const text = await readFile(getHostPaths(paths, name).consoleFile, 'utf8');
+  return text.trim().split('\n').slice(-3).join(' / ');
+}
+
 /** Waits until the host has finished booting; throws `boot_timeout` with the end of its console. */
 export async function waitForBoot(paths: LabPaths, name: string, timeoutMs = bootTimeoutMs): Promise<void> {
   const booted = await pollUntil(async () => ((await isBooted(paths, name)) ? true : undefined), timeoutMs);
-  if (booted !== undefined) return;
-  const consoleText = await readFile(getHostPaths(paths, name).consoleFile, 'utf8');
-  throw new LabError('boot_timeout', `${name}: ${consoleText.trim().split('\n').slice(-3).join(' / ')}`);
+  if (booted === undefined)
+    throw new LabError('boot_timeout', `${name}: ${await readLastWords(paths, name)}`);
 }
 
 /** Starts the supervisor in namespaces of its own and plugs the network card in; does not wait for the boot. */

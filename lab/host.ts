@@ -8,6 +8,7 @@ import {
   findSupervisor,
   killHost,
   readCondition,
+  readLastWords,
   startSupervisor,
   stopHost,
   waitForBoot,
@@ -149,7 +150,10 @@ function createPowerControls({ paths, log }: HostContext, record: HostRecord): P
         const status = await readStatus(paths, record);
         return status.bootId === null || status.bootId === previousBootId ? undefined : status.bootId;
       }, timeoutMs);
-      if (seen === undefined) throw new LabError('boot_timeout', `${name}: no reboot within ${timeoutMs} ms`);
+      if (seen === undefined) {
+        const words = await readLastWords(paths, name);
+        throw new LabError('boot_timeout', `${name}: no reboot within ${timeoutMs} ms; ${words}`);
+      }
       await waitForBoot(paths, name, timeoutMs);
       return seen;
     },
