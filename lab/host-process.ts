@@ -63,13 +63,13 @@ export async function execInHost(
     'LANG=C.UTF-8',
     'DEBIAN_FRONTEND=noninteractive',
   ];
-  // Killing nsenter would leave the program running in the host, so the time limit is kept inside.
-  const limit =
-    call.options.timeoutMs === undefined
-      ? []
-      : ['timeout', '--kill-after=2', `${call.options.timeoutMs / 1000}`];
+  // nsenter does not fork: it would stop itself for good when the host, on its way down, stops everything for a moment,
+  // and the host would then wait for it. So `timeout` stays outside the host's processes and its child is the first
+  // inside; killing nsenter from here would leave that child running, so the time limit is kept there too. 0 is none.
   const { timeoutMs, ...rest } = call.options;
-  return runCommand('nsenter', [...enter, '--root', '--wd', '--', ...environment, ...limit, ...call.argv], {
+  const limit = ['timeout', '--kill-after=2', String((timeoutMs ?? 0) / 1000)];
+  const program = [...environment, ...limit, ...call.argv];
+  return runCommand('nsenter', [...enter, '--root', '--wd', '--no-fork', '--', ...program], {
     ...rest,
     ...(timeoutMs === undefined ? {} : { timeoutMs: timeoutMs + 5000 }),
   });
