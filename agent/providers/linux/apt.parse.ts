@@ -90,6 +90,11 @@ export function parseStatusLine(line: string): StatusLine | null {
   return { kind, item, text, percent: value >= 0 && value <= 100 ? value : null };
 }
 
+/** The texts that say something new after `said`: apt repeats a line at every percent. */
+export function listNews(said: string, lines: readonly StatusLine[]): readonly string[] {
+  return lines.map((line) => line.text).filter((text, at, all) => text !== (at === 0 ? said : all[at - 1]));
+}
+
 const faults: readonly [RegExp, ResultCode][] = [
   [/could not get lock|unable to (acquire|lock)|is another process using it/i, 'package_lock_busy'],
   [/dpkg was interrupted|dpkg --configure -a/i, 'dpkg_interrupted'],

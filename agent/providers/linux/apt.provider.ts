@@ -17,6 +17,7 @@ import type {
 import {
   classifyAptFault,
   isSecurityOrigin,
+  listNews,
   parseIndex,
   parseSimulation,
   parseStatusLine,
@@ -271,6 +272,7 @@ export class AptProvider implements PackageProvider {
       '-o',
       'APT::Status-Fd=3',
     ];
+    let said = '';
     const end = await startDetached({
       program: 'apt-get',
       args: [...options, ...args],
@@ -281,7 +283,9 @@ export class AptProvider implements PackageProvider {
       onStatus: (lines) => {
         const known = lines.map(parseStatusLine).filter((line) => line !== null);
         const last = known.at(-1);
-        if (last) operation.onProgress(phase, last.percent, known.map((line) => line.text).slice(-20));
+        if (last === undefined) return;
+        operation.onProgress(phase, last.percent, listNews(said, known).slice(-20));
+        said = last.text;
       },
     });
     if (end.isStillRunning)

@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest';
 import {
   classifyAptFault,
   isSecurityOrigin,
+  listNews,
   parseIndex,
   parseSimulation,
   parseStatusLine,
@@ -91,6 +92,13 @@ describe('apt’s other words', () => {
       percent: 10,
     });
     expect(parseStatusLine('Setting up nginx')).toBeNull();
+  });
+
+  it('tell each line of progress once, however often apt repeats it', () => {
+    const line = (text: string) => ({ kind: 'pmstatus', item: 'x', percent: 1, text });
+    const lines = [line('Unpacking'), line('Unpacking'), line('Setting up'), line('Unpacking')];
+    expect(listNews('', lines)).toEqual(['Unpacking', 'Setting up', 'Unpacking']);
+    expect(listNews('Unpacking', lines)).toEqual(['Setting up', 'Unpacking']);
   });
 
   it.each([
