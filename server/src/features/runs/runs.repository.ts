@@ -182,6 +182,11 @@ export async function getRun(tx: TenantTx, runId: string): Promise<RunRow> {
   return found(await selectRuns(tx).where('id', '=', runId).executeTakeFirst());
 }
 
+/** As `getRun`, and nobody else moves the run until this transaction ends: what a person asks for is not overtaken. */
+export async function lockRun(tx: TenantTx, runId: string): Promise<RunRow> {
+  return found(await selectRuns(tx).where('id', '=', runId).forUpdate().executeTakeFirst());
+}
+
 export function selectHostRuns(tx: TenantTx) {
   return tx
     .selectFrom('host_runs')

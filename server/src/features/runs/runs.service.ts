@@ -115,13 +115,13 @@ export class RunsService {
     const id = newId();
     const runId = await db.inTenant(actor.tenantId, async (tx) => {
       const row = await repository.getHostRun(tx, hostRunId);
-      const run = await repository.getRun(tx, row.runId);
+      const run = await repository.lockRun(tx, row.runId);
       this.#assertRetryable(row, run);
       if (!(await repository.replaceHostRun(tx, row, id))) throw new AppError('transition_refused');
       await this.#addAttempt(tx, row, id);
       if (!isLive(run.state)) {
         const reopened: RunChange = { state: 'running', endedAt: null, report: null };
-        if (!(await repository.saveRun(tx, run, reopened))) throw new AppError('transition_refused');
+        invariant(await repository.saveRun(tx, run, reopened), 'a run that is locked is not overtaken');
       }
       await this.#record(tx, actor, {
         entry: 'host_run.retried',
@@ -207,7 +207,7 @@ export class RunsService {
       cancel: 'stopping',
     };
     await this.#deps.db.inTenant(actor.tenantId, async (tx) => {
-      const row = await repository.getRun(tx, runId);
+      const row = await repository.lockRun(tx, runId);
       const allowed: readonly RunState[] = runActions[act.action];
       if (!allowed.includes(row.state)) {
         throw new AppError('transition_refused', {
@@ -221,7 +221,7 @@ export class RunsService {
         ...(act.action === 'resume' ? { acceptedWave: Math.max(row.acceptedWave, ...begun) } : {}),
         deadlineAt: new Date(this.#deps.clock.now()),
       });
-      if (!saved) throw new AppError('transition_refused', { detail: 'the run has just changed' });
+      invariant(saved, 'a run that is locked is not overtaken');
       await this.#record(tx, actor, {
         entry: act.entry,
         type: 'run',
