@@ -199,7 +199,7 @@ class WebSocketLink implements AgentLink {
       now: this.#options.clock.now,
       events: {
         frame: (frame) => this.#receive(connection, frame),
-        ended: (reason) => void this.#ended(connection, reason),
+        ended: (reason) => this.#ended(connection, reason),
         failed: (error) => this.#report(connection, error),
       },
     });

@@ -24,7 +24,7 @@ const closeCodes: Record<DisconnectReason, number> = {
 interface ConnectionEvents {
   /** One frame at a time; a rejection ends the connection. */
   readonly frame: (frame: AgentFrame) => Promise<void>;
-  readonly ended: (reason: DisconnectReason) => void;
+  readonly ended: (reason: DisconnectReason) => Promise<void>;
   readonly failed: (error: unknown) => void;
 }
 
@@ -126,9 +126,12 @@ export class Connection {
     });
   }
 
-  /** Resolves when every frame read so far has been dealt with. */
+  /** Resolves when the socket is closed and every frame of it, and its end, have been dealt with. */
   settled(): Promise<void> {
-    return this.#incoming;
+    if (this.#ended) return this.#incoming;
+    return new Promise((resolve) => {
+      this.socket.once('close', () => resolve(this.#incoming));
+    });
   }
 
   #flush(): void {
@@ -171,6 +174,6 @@ export class Connection {
     this.#ended = true;
     const reason = this.#reason;
     // What arrived before the end is dealt with first, so that nothing of a connection comes after its end.
-    void this.#incoming.then(() => this.#events.ended(reason));
+    this.#incoming = this.#incoming.then(() => this.#events.ended(reason));
   }
 }
