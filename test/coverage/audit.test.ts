@@ -1,89 +1,121 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import type { ApiKey, Member } from '#contract/access.ts';
+import { payloadTypes } from '#contract/dsse.ts';
+import type { MaintenancePolicy, PlanDetail } from '#contract/plans.ts';
+import type { ReleaseDetail } from '#contract/releases.ts';
 import type { RouteSpec } from '#contract/route.ts';
 import { routes, type RouteName } from '#contract/routes.ts';
-import { startPeopleServer, type PeopleServer } from '../harness/people-server.ts';
+import { monthly, ReleaseDesk } from '../harness/release-desk.ts';
 
-interface Answer {
-  readonly id?: string;
-  readonly version?: number;
-  readonly personId?: string;
-  readonly member?: { readonly personId: string; readonly version: number };
-  readonly apiKey?: { readonly id: string };
-  readonly enrolmentToken?: { readonly id: string };
-}
-
-let server: PeopleServer;
-let tenantId: string;
-let siteId: string;
-let member: NonNullable<Answer['member']>;
+let desk: ReleaseDesk;
+let policyId: string;
+let member: Member;
+let hosts = 0;
+const patience = { timeout: 20_000, interval: 50 };
 
 beforeAll(async () => {
-  server = await startPeopleServer();
-  ({ tenantId, siteId } = await server.tenant('journal'));
-  await server.member(tenantId, 'chief', [
-    'platform_admin',
-    'tenant_admin',
-    'operator',
-    'approver',
-    'auditor',
-  ]);
-});
-
-afterAll(async () => {
-  await server.stop();
-});
-
-interface Ask {
-  readonly params?: Record<string, string>;
-  readonly body?: unknown;
-  readonly version?: number;
-}
-
-async function ask(name: RouteName, { params = {}, body, version }: Ask = {}): Promise<Answer> {
-  const route: RouteSpec = routes[name];
-  const url = route.path.replace(/:(\w+)/g, (_all, key: string) => params[key] ?? tenantId);
-  const answer = await server.app.inject({
-    method: route.method,
-    url,
-    headers: {
-      ...(await server.bearer('chief', 3)),
-      ...(version === undefined ? {} : { 'if-match': `"${version}"` }),
-    },
-    ...(body === undefined ? {} : { payload: body as Record<string, unknown> }),
+  desk = await ReleaseDesk.open({
+    chief: ['platform_admin', 'tenant_admin', 'operator', 'approver', 'auditor'],
+    alice: ['approver'],
+    bernard: ['approver'],
+    claire: ['approver'],
   });
-  if (answer.statusCode >= 300) throw new Error(`${name}: ${answer.statusCode} ${answer.body}`);
-  return answer.body === '' ? {} : answer.json<Answer>();
+  for (const name of ['alice', 'bernard']) await desk.enrolKey(name);
+  await desk.publish('chief');
+  ({ id: policyId } = await ask<MaintenancePolicy>('createMaintenancePolicy', { body: monthly }));
+}, 120_000);
+
+afterAll(() => desk.close());
+
+/** As somebody who may do everything but sign what he asked for himself. */
+const ask = <T = unknown>(name: RouteName, wish: Parameters<ReleaseDesk['must']>[2] = {}) =>
+  desk.must<T>('chief', name, wish);
+
+const createPolicy = (name: string) =>
+  ask<MaintenancePolicy>('createMaintenancePolicy', { body: { ...monthly, name } });
+
+const createApiKey = (name: string) =>
+  ask<{ apiKey: ApiKey }>('createApiKey', { body: { name, scopes: ['fleet.read'], expiresInDays: 1 } });
+
+const createEnrolmentToken = () =>
+  ask<{ enrolmentToken: { id: string } }>('createEnrolmentToken', {
+    body: { siteId: desk.siteId, expiresInMinutes: 5 },
+  });
+
+const reason = { reason: 'Essai' };
+
+function newHost(): Promise<string> {
+  hosts += 1;
+  return desk.host(`host-${hosts}`);
 }
 
-const policy = {
-  name: 'Mensuelle',
-  updates: { select: 'security', excludePackages: [] },
-  guard: { mode: 'required', minFreeGiB: 1, keepHours: 24 },
-  restart: 'if_required',
-  health: { checks: [], withinS: 60 },
-  waves: { firstSize: 1, size: 10, pauseS: 0, failureThresholdPercent: 20 },
-  commitConfirm: { confirmWithinS: 120, silentS: 60 },
-};
+async function planned(): Promise<PlanDetail> {
+  return desk.plan('chief', desk.request(policyId, [await newHost()]));
+}
+
+async function drafted(): Promise<ReleaseDetail> {
+  return (await desk.draft('chief', (await planned()).plan.id)).body;
+}
+
+async function signed(): Promise<ReleaseDetail> {
+  const release = await drafted();
+  const { status, body } = await desk.sign('alice', release);
+  expect(status).toBe(201);
+  return body;
+}
+
+/** A run on its way: nobody answers its host, so that it stays there. */
+async function running(): Promise<{ runId: string }> {
+  const { body } = await desk.sign('bernard', await signed());
+  expect(body.release.state).toBe('approved');
+  const { runId } = body.release;
+  await vi.waitFor(async () => {
+    const [run] = await desk.query<{ state: string }>('select state from runs where id = $1', [runId]);
+    expect(run?.state).toBe('running');
+  }, patience);
+  return { runId };
+}
+
+async function paused(): Promise<{ runId: string }> {
+  const params = await running();
+  await ask('pauseRun', { params, body: reason });
+  return params;
+}
+
+/** A host that could not even be begun, in a run that a person may still turn to. */
+async function failedHostRun(): Promise<string> {
+  const { runId } = await paused();
+  const [row] = await desk.query<{ id: string }>(
+    `update host_runs set state = 'failed', memory = memory || '{"state":"failed"}', ended_at = now(), deadline_at = null
+     where run_id = $1 returning id`,
+    [runId],
+  );
+  return row?.id ?? '';
+}
+
+async function lockBy(who: string, state: 'locked' | 'open') {
+  const { payload } = await desk.must<{ payload: string }>(who, 'draftLock', {
+    body: { state, runId: null, ...reason },
+  });
+  const signature = desk.passkey(who).sign(payloadTypes.lock, Buffer.from(payload, 'base64url'));
+  return { envelope: { payloadType: payloadTypes.lock, payload, signatures: [signature] } };
+}
 
 /** One real use of each route, in an order in which each has what it needs. */
-const uses: readonly [RouteName, () => Promise<unknown>][] = [
+const uses: readonly (readonly [RouteName, () => Promise<unknown>])[] = [
   ['createLiveTicket', () => ask('createLiveTicket')],
   ['createTenant', () => ask('createTenant', { body: { name: 'Autre', slug: 'autre' } })],
   ['updateTenant', () => ask('updateTenant', { body: { colour: 'teal' }, version: 1 })],
   ['createSite', () => ask('createSite', { body: { name: 'Annexe', timeZone: 'Europe/Paris' } })],
-  ['updateSite', () => ask('updateSite', { params: { siteId }, body: { name: 'Siège social' }, version: 1 })],
+  [
+    'updateSite',
+    () => ask('updateSite', { params: { siteId: desk.siteId }, body: { name: 'Siège social' }, version: 1 }),
+  ],
   [
     'createMember',
     async () => {
-      const body = {
-        username: 'nouveau',
-        name: 'Nouveau',
-        email: 'nouveau@example.test',
-        roles: ['auditor'],
-      };
-      const made = await ask('createMember', { body });
-      if (made.member === undefined) throw new Error('no member in the answer');
-      member = made.member;
+      const who = { username: 'nouveau', name: 'Nouveau', email: 'nouveau@example.test' };
+      ({ member } = await ask<{ member: Member }>('createMember', { body: { ...who, roles: ['auditor'] } }));
     },
   ],
   [
@@ -94,70 +126,88 @@ const uses: readonly [RouteName, () => Promise<unknown>][] = [
     },
   ],
   ['removeMember', () => ask('removeMember', { params: { personId: member.personId } })],
-  [
-    'createApiKey',
-    () => ask('createApiKey', { body: { name: 'relevés', scopes: ['fleet.read'], expiresInDays: 1 } }),
-  ],
+  ['createApiKey', () => createApiKey('relevés')],
   [
     'revokeApiKey',
     async () => {
-      const { apiKey } = await ask('createApiKey', {
-        body: { name: 'brève', scopes: ['fleet.read'], expiresInDays: 1 },
-      });
-      return ask('revokeApiKey', { params: { apiKeyId: apiKey?.id ?? '' } });
+      const { apiKey } = await createApiKey('brève');
+      return ask('revokeApiKey', { params: { apiKeyId: apiKey.id } });
     },
   ],
-  ['createMaintenancePolicy', () => ask('createMaintenancePolicy', { body: policy })],
+  ['createMaintenancePolicy', () => createPolicy('Première')],
   [
     'updateMaintenancePolicy',
     async () => {
-      const { id, version } = await ask('createMaintenancePolicy', { body: { ...policy, name: 'Autre' } });
-      return ask('updateMaintenancePolicy', {
-        params: { policyId: id ?? '' },
-        body: { ...policy, name: 'Autre encore' },
-        version: version ?? 0,
-      });
+      const { id, version } = await createPolicy('Deuxième');
+      const body = { ...monthly, name: 'Deuxième, revue' };
+      return ask('updateMaintenancePolicy', { params: { policyId: id }, body, version });
     },
   ],
   [
     'removeMaintenancePolicy',
     async () => {
-      const { id } = await ask('createMaintenancePolicy', { body: { ...policy, name: 'Brève' } });
-      return ask('removeMaintenancePolicy', { params: { policyId: id ?? '' } });
+      const { id } = await createPolicy('Brève');
+      return ask('removeMaintenancePolicy', { params: { policyId: id } });
     },
   ],
   ['verifyAudit', () => ask('verifyAudit')],
-];
-
-/**
- * Routes that need a host, an agent or signatures: their entries are asserted where those exist
- * (test/integration and test/lab). This list only shrinks.
- */
-const elsewhere: readonly RouteName[] = [
-  'updateHost',
-  'scanHost',
-  'revokeAgent',
-  'createEnrolmentToken',
-  'revokeEnrolmentToken',
-  'previewPlan',
-  'createPlan',
-  'createRelease',
-  'signRelease',
-  'refuseRelease',
-  'createApproverKey',
-  'draftPolicyDocument',
-  'publishPolicyDocument',
-  'closeLock',
-  'openLock',
-  'pauseRun',
-  'resumeRun',
-  'cancelRun',
-  'retryHostRun',
+  [
+    'updateHost',
+    async () =>
+      ask('updateHost', { params: { hostId: await newHost() }, body: { tags: ['web'] }, version: 1 }),
+  ],
+  ['scanHost', async () => ask('scanHost', { params: { hostId: await newHost() } })],
+  [
+    'revokeAgent',
+    async () => {
+      const [agent] = await desk.query<{ id: string }>('select id from agents where host_id = $1', [
+        await newHost(),
+      ]);
+      return ask('revokeAgent', { params: { agentId: agent?.id ?? '' }, body: reason });
+    },
+  ],
+  ['createEnrolmentToken', () => createEnrolmentToken()],
+  [
+    'revokeEnrolmentToken',
+    async () => {
+      const { enrolmentToken } = await createEnrolmentToken();
+      return ask('revokeEnrolmentToken', { params: { enrolmentTokenId: enrolmentToken.id } });
+    },
+  ],
+  ['previewPlan', async () => ask('previewPlan', { body: desk.request(policyId, [await newHost()]) })],
+  ['createPlan', () => planned()],
+  ['createRelease', () => drafted()],
+  ['signRelease', () => signed()],
+  [
+    'refuseRelease',
+    async () => {
+      const { release } = await drafted();
+      return desk.must('alice', 'refuseRelease', { params: { releaseId: release.id }, body: reason });
+    },
+  ],
+  ['pauseRun', () => paused()],
+  ['resumeRun', async () => ask('resumeRun', { params: await paused(), body: reason })],
+  ['cancelRun', async () => ask('cancelRun', { params: await running(), body: reason })],
+  [
+    'retryHostRun',
+    async () => ask('retryHostRun', { params: { hostRunId: await failedHostRun() }, body: reason }),
+  ],
+  ['closeLock', async () => desk.must('alice', 'closeLock', { body: await lockBy('alice', 'locked') })],
+  [
+    'openLock',
+    async () => {
+      for (const who of ['alice', 'bernard'])
+        await desk.must(who, 'openLock', { body: await lockBy(who, 'open') });
+    },
+  ],
+  ['createApproverKey', () => desk.enrolKey('claire')],
+  ['draftPolicyDocument', () => ask('draftPolicyDocument', { body: { removeKeyIds: [] } })],
+  ['publishPolicyDocument', () => desk.publish('chief')],
 ];
 
 /** Entries of an action in every tenant: a new tenant's first entry is in its own log. */
 async function count(action: string): Promise<number> {
-  return server.platform.db.inSystem('test.countEntries', async (tx) => {
+  return desk.server.platform.db.inSystem('test.countEntries', async (tx) => {
     const { entries } = await tx
       .selectFrom('audit_entries')
       .select((select) => select.fn.countAll<number>().as('entries'))
@@ -176,11 +226,11 @@ describe('every route that changes something', () => {
     expect(await count(audit ?? '')).toBeGreaterThan(before);
   });
 
-  it('is used here, or is known to be proved elsewhere', () => {
+  it('is used here', () => {
     const mutating = Object.entries(routes as Record<string, RouteSpec>)
       .filter(([, route]) => route.audit !== null)
       .map(([name]) => name);
-    expect([...uses.map(([name]) => name), ...elsewhere].sort()).toEqual(mutating.sort());
+    expect(uses.map(([name]) => name).sort()).toEqual(mutating.sort());
   });
 
   it('that reads only names no audit entry', () => {

@@ -27,6 +27,8 @@ interface Wish {
   readonly params?: Readonly<Record<string, string>>;
   readonly body?: unknown;
   readonly query?: string;
+  /** The version of what is changed, as it was read. */
+  readonly version?: number;
 }
 
 const gib = 1024 ** 3;
@@ -141,10 +143,14 @@ export class ReleaseDesk {
     const answer = await this.server.app.inject({
       method: route.method,
       url: wish.query === undefined ? url : `${url}?${wish.query}`,
-      headers: await this.server.bearer(who, 3),
+      headers: {
+        ...(await this.server.bearer(who, 3)),
+        ...(wish.version === undefined ? {} : { 'if-match': `"${wish.version}"` }),
+      },
       ...(wish.body === undefined ? {} : { payload: wish.body as Record<string, unknown> }),
     });
-    return { status: answer.statusCode, body: answer.json<T & Problem>() };
+    const body = answer.body === '' ? ({} as T & Problem) : answer.json<T & Problem>();
+    return { status: answer.statusCode, body };
   }
 
   /** As `ask`, where anything but success ends the test. */
