@@ -103,6 +103,11 @@ export default defineConfig(
   },
   { files: testFiles, rules: { 'max-lines-per-function': 'off' } },
   {
+    // They stand where a module of somebody else stood, so they have its shape.
+    files: ['test/simulation/os/{crypto,pg}.ts'],
+    rules: { 'no-restricted-syntax': 'off' },
+  },
+  {
     files: configFiles,
     extends: [tseslint.configs.disableTypeChecked],
     rules: { 'no-restricted-syntax': 'off' },

@@ -16,6 +16,7 @@ import { registerRuns } from './commands/runs.ts';
 import { registerScreenshots } from './commands/screenshots.ts';
 import { registerSecrets } from './commands/secrets.ts';
 import { registerSession } from './commands/session.ts';
+import { registerSimulate } from './commands/simulate.ts';
 import { registerStatus } from './commands/status.ts';
 import { registerTest } from './commands/test.ts';
 import { registerTokens } from './commands/tokens.ts';
@@ -60,6 +61,7 @@ const groups: readonly { readonly title: Text; readonly registrations: readonly 
       registerCheck,
       registerTest,
       registerBench,
+      registerSimulate,
       registerScreenshots,
       registerGen,
     ],

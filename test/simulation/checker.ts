@@ -1,0 +1,312 @@
+import { runStates, terminalHostRunStates, hostRunTransitions, type HostRunState } from '#contract/runs.ts';
+import type { SimulatedHost } from './host/simulatedHost.ts';
+import type { SimulatedWorld } from './world.ts';
+
+interface HostRunRow {
+  readonly id: string;
+  readonly runId: string;
+  readonly hostId: string;
+  readonly state: HostRunState;
+  readonly wave: number;
+  readonly patch: string;
+  readonly restart: string;
+  readonly openCommandId: string | null;
+  readonly replacedBy: string | null;
+  readonly startedAt: Date | null;
+  readonly endedAt: Date | null;
+}
+
+interface EntryRow {
+  readonly atMs: number;
+  readonly action: string;
+  readonly subjectId: string | null;
+  readonly details: Readonly<Record<string, unknown>>;
+}
+
+const terminal = new Set<string>(terminalHostRunStates);
+const endedRuns = runStates.filter(
+  (state) => !['scheduled', 'running', 'paused', 'stopping'].includes(state),
+);
+
+/** True when nothing is left to happen: every run has ended, or waits for a person and nothing else. */
+export async function isAtRest(world: SimulatedWorld): Promise<boolean> {
+  const [open] = await world.query<{ open: number }>(
+    `select count(*)::int as open from runs where state = any($1) or (state = 'paused' and exists
+       (select 1 from host_runs h where h.run_id = runs.id and h.replaced_by is null
+          and h.state <> all($2) and h.state <> 'planned'))`,
+    [['scheduled', 'running', 'stopping'], terminalHostRunStates],
+  );
+  return open?.open === 0;
+}
+
+/**
+ * What is wrong with a history, in words; empty when nothing is. It is read from three sources that do not know each
+ * other: what really happened to the hosts, what the database says, and what the audit log says.
+ */
+export async function faultsOf(world: SimulatedWorld, isHarmless: boolean): Promise<string[]> {
+  const hostRuns = await world.query<HostRunRow>(
+    `select id, run_id as "runId", host_id as "hostId", state, wave, outcomes->>'patch' as patch, outcomes->>'restart' as restart,
+       open_command_id as "openCommandId", replaced_by as "replacedBy", started_at as "startedAt", ended_at as "endedAt"
+     from host_runs order by id`,
+  );
+  const entries = await world.query<EntryRow>(
+    `select extract(epoch from at)::float8 * 1000 as "atMs", action, subject_id as "subjectId", convert_from(leaf, 'UTF8')::jsonb->'details' as details from audit_entries where tenant_id = $1 order by entry_id`,
+    [world.tenantId],
+  );
+  return [
+    ...(await unfinished(world, hostRuns)),
+    ...untrue(world, hostRuns),
+    ...twice(world),
+    ...(await unrecorded(world, hostRuns, entries)),
+    ...(await lostResults(world)),
+    ...outOfOrder(hostRuns, entries),
+    ...outOfTime(world, entries),
+    ...unproven(world, hostRuns, entries),
+    ...world.leftBroken,
+    ...(isHarmless ? harmed(world, hostRuns) : []),
+    ...(await unsealed(world)),
+  ];
+}
+
+/** I1, I7: everything ends, and nothing is left behind. */
+async function unfinished(world: SimulatedWorld, hostRuns: readonly HostRunRow[]): Promise<string[]> {
+  const faults: string[] = [];
+  const runs = await world.query<{ id: string; state: string; ended: boolean }>(
+    'select id, state, ended_at is not null as ended from runs',
+  );
+  for (const { state, ended } of runs) {
+    const isOver = (endedRuns as readonly string[]).includes(state);
+    if (!isOver && state !== 'paused')
+      faults.push(`a run is still ${state} although nothing is left to happen`);
+    if (isOver && !ended) faults.push(`a run is ${state} and has no end`);
+  }
+  for (const { state, runId, openCommandId } of hostRuns) {
+    const isOver = terminal.has(state);
+    const run = runs.find(({ id }) => id === runId);
+    if (!isOver && run?.state !== 'paused')
+      faults.push(`a host run is still ${state} in a run that is ${run?.state}`);
+    if (isOver && openCommandId !== null)
+      faults.push(`a host run that is ${state} still waits for a command`);
+  }
+  const claims = await world.query<{ run: string }>(
+    `select r.state as run from host_claims c join runs r on r.id = c.run_id where r.state = any($1)`,
+    [endedRuns],
+  );
+  for (const { run } of claims) faults.push(`a host is still held by a run that is ${run}`);
+  const [outbox] = await world.query<{ left: number }>('select count(*)::int as left from outbox');
+  if ((outbox?.left ?? 0) > 0) faults.push(`${outbox?.left} messages were never relayed`);
+  return faults;
+}
+
+/** I8: what is said about a host is what is there. */
+function untrue(world: SimulatedWorld, hostRuns: readonly HostRunRow[]): string[] {
+  const faults: string[] = [];
+  for (const host of world.hosts) {
+    const { hostId } = world.idsOf(host);
+    const own = hostRuns.filter((one) => one.hostId === hostId && one.replacedBy === null);
+    const last = own.findLast(({ startedAt }) => startedAt !== null);
+    if (last !== undefined && host.isUp) faults.push(...lies(host, last, own));
+  }
+  return faults;
+}
+
+const isUpdated = (host: SimulatedHost): boolean =>
+  [...host.packages.values()].every((version) => version === '1.1');
+const isOld = (host: SimulatedHost): boolean =>
+  [...host.packages.values()].every((version) => version === '1.0');
+
+function lies(host: SimulatedHost, { state, patch }: HostRunRow, own: readonly HostRunRow[]): string[] {
+  const faults: string[] = [];
+  const there = [...host.packages].map(([name, version]) => `${name} ${version}`).join(', ');
+  const say = (what: string): void =>
+    void faults.push(`${host.name} is called ${state} (${patch}), but ${what}`);
+  if (state === 'committed') {
+    if (!isUpdated(host)) say(`it has ${there}`);
+    if (!host.isHealthy) say('its service is down');
+    if (host.disk.text('/var/lib/atlas-agent/guardian/armed') !== null) say('its guardian is still armed');
+  }
+  const wasUpdatedBefore = own.some((one) => one.state === 'committed');
+  if (state === 'rolled_back' && !wasUpdatedBefore) {
+    if (!isOld(host)) say(`it has ${there}`);
+    if (!host.isHealthy) say('its service is down');
+  }
+  const isUntouched = patch === 'not_started' || patch === 'not_installed';
+  if (isUntouched && terminal.has(state) && !wasUpdatedBefore && !isOld(host)) say(`it has ${there}`);
+  return faults;
+}
+
+/** I2: no effect happens twice. */
+function twice(world: SimulatedWorld): string[] {
+  return world.hosts.flatMap((host) => {
+    const seen = new Set<string>();
+    return host.effects.flatMap(({ kind, of }) => {
+      const effect = `${kind} ${of}`;
+      const isNew = !seen.has(effect);
+      seen.add(effect);
+      return isNew || kind === 'came_up' || kind === 'went_down'
+        ? []
+        : [`I2: ${host.name}: ${kind} twice for ${of}`];
+    });
+  });
+}
+
+/** I5: no effect without its order in the log before it, no change of state without its entry. */
+async function unrecorded(
+  world: SimulatedWorld,
+  hostRuns: readonly HostRunRow[],
+  entries: readonly EntryRow[],
+): Promise<string[]> {
+  const faults: string[] = [];
+  const dispatched = new Set(
+    entries.filter(({ action }) => action === 'command.dispatched').map(({ subjectId }) => subjectId),
+  );
+  const answered = new Set(
+    entries.filter(({ action }) => action === 'command.result').map(({ subjectId }) => subjectId),
+  );
+  for (const host of world.hosts)
+    for (const { of } of host.effects.filter(({ kind }) => kind === 'installed'))
+      if (!dispatched.has(of)) faults.push(`I5: ${host.name} installed something that the log does not know`);
+  const results = await world.query<{ id: string }>('select distinct command_id as id from command_results');
+  for (const { id } of results) if (!answered.has(id)) faults.push('I5: a result has no entry in the log');
+  for (const { id, state } of hostRuns) faults.push(...brokenWay(id, state, entries));
+  return faults;
+}
+
+/** The entries of a host run tell its way without a gap, and it ends where the row is. */
+function brokenWay(id: string, state: HostRunState, entries: readonly EntryRow[]): string[] {
+  let at: string = 'planned';
+  for (const { action, subjectId, details } of entries) {
+    if (action !== 'host_run.transitioned' || subjectId !== id) continue;
+    const [from, to] = [String(details.from), String(details.to)];
+    if (from !== at) return [`I5: the log goes from ${at} to ${from} without saying how`];
+    const allowed: readonly string[] = hostRunTransitions[from as HostRunState];
+    if (!allowed.includes(to)) return [`a host run went from ${from} to ${to}, which no rule allows`];
+    at = to;
+  }
+  return at === state ? [] : [`I5: the log ends at ${at}, the host run is ${state}`];
+}
+
+/** I3: what an agent has signed is held by the server, without a gap, once both can speak. */
+async function lostResults(world: SimulatedWorld): Promise<string[]> {
+  const rows = await world.query<{ agentId: string; seqs: number[] }>(
+    'select agent_id as "agentId", array_agg(seq::int order by seq) as seqs from command_results group by agent_id',
+  );
+  const faults: string[] = [];
+  for (const { seqs } of rows)
+    seqs.forEach((seq, index) => {
+      if (seq !== index + 1) faults.push(`I3: results of an agent have a gap or a repetition at ${seq}`);
+    });
+  for (const host of world.hosts) {
+    const { agentId } = world.idsOf(host);
+    const installs = host.effects.filter(({ kind }) => kind === 'installed').length;
+    if (installs > 0 && !rows.some((row) => row.agentId === agentId))
+      faults.push(`I3: ${host.name} was changed and nothing of it arrived`);
+  }
+  return faults.slice(0, 3);
+}
+
+interface Order {
+  readonly position: number;
+  readonly atMs: number;
+  readonly step: string;
+  readonly hostRunId: string;
+}
+
+/** Orders in the order of the log. */
+function ordersOf(entries: readonly EntryRow[]): Order[] {
+  return entries.flatMap(({ action, atMs, details }, position) =>
+    action === 'command.dispatched' && typeof details.hostRunId === 'string'
+      ? [{ position, atMs, step: String(details.step), hostRunId: details.hostRunId }]
+      : [],
+  );
+}
+
+/** Where in the log a host run ended. */
+function endOf(hostRunId: string, entries: readonly EntryRow[]): number {
+  const at = entries.findLastIndex(
+    ({ action, subjectId, details }) =>
+      action === 'host_run.transitioned' && subjectId === hostRunId && terminal.has(String(details.to)),
+  );
+  return at === -1 ? Infinity : at;
+}
+
+/** A wave begins when the one before it has ended; a host is in one run at a time; a changed host is not tried again. */
+function outOfOrder(hostRuns: readonly HostRunRow[], entries: readonly EntryRow[]): string[] {
+  const faults: string[] = [];
+  const orders = ordersOf(entries);
+  const begins = (one: HostRunRow): number =>
+    orders.find(({ hostRunId }) => hostRunId === one.id)?.position ?? Infinity;
+  for (const late of hostRuns) {
+    const began = begins(late);
+    if (began === Infinity) continue;
+    for (const early of hostRuns) {
+      if (early.id === late.id || begins(early) > began) continue;
+      const isOpen = endOf(early.id, entries) > began;
+      if (early.runId === late.runId && early.wave < late.wave && isOpen)
+        faults.push(`wave ${late.wave} began before wave ${early.wave} had ended`);
+      if (early.hostId === late.hostId && isOpen) faults.push('two runs were at one host at the same time');
+    }
+  }
+  for (const { patch, replacedBy } of hostRuns)
+    if (replacedBy !== null && patch !== 'not_started' && patch !== 'not_installed')
+      faults.push(`a host that was changed (${patch}) was tried again`);
+  return faults.slice(0, 3);
+}
+
+/** Steps that lead to a change. */
+const leading = new Set(['preflight', 'guard', 'download', 'install']);
+/** What was decided at the same moment may still be written down. */
+const graceMs = 5000;
+
+/** I9: nothing that leads to a change is ordered under an emergency stop or outside of the window. */
+function outOfTime(world: SimulatedWorld, entries: readonly EntryRow[]): string[] {
+  const faults: string[] = [];
+  const latest = Math.max(...world.runs.map(({ notAfterMs }) => notAfterMs));
+  for (const { atMs, step } of ordersOf(entries)) {
+    if (!leading.has(step)) continue;
+    const isStopped = world.stops.some(({ fromMs, untilMs }) => atMs > fromMs + graceMs && atMs < untilMs);
+    if (isStopped) faults.push(`I9: ${step} was ordered under the emergency stop`);
+    if (atMs > latest) faults.push(`I9: ${step} was ordered after the window`);
+  }
+  return faults.slice(0, 3);
+}
+
+/** A restart that is called proven has happened. */
+function unproven(
+  world: SimulatedWorld,
+  hostRuns: readonly HostRunRow[],
+  entries: readonly EntryRow[],
+): string[] {
+  const orders = ordersOf(entries);
+  return hostRuns.flatMap(({ id, hostId, restart }) => {
+    const host = world.hosts.find((one) => world.idsOf(one).hostId === hostId);
+    const ordered = orders.find((order) => order.hostRunId === id && order.step === 'restart');
+    if (restart !== 'proven' || host === undefined) return [];
+    const cameUp = host.effects.some(
+      ({ kind, atMs }) => kind === 'came_up' && atMs > (ordered?.atMs ?? Infinity),
+    );
+    return cameUp ? [] : [`${host.name} is said to have restarted, and has not`];
+  });
+}
+
+/** When nothing happened but what the server and the network are made to bear, every host ends as in the best weather. */
+function harmed(world: SimulatedWorld, hostRuns: readonly HostRunRow[]): string[] {
+  return hostRuns.flatMap(({ hostId, runId, state, endedAt }) => {
+    const run = world.runs.find((one) => one.runId === runId);
+    const host = world.hosts.find((one) => world.idsOf(one).hostId === hostId);
+    if (run === undefined || host === undefined || state === 'superseded' || state === 'planned') return [];
+    if (!run.guarded || endedAt === null) return [];
+    const isMissed = state === 'missed' && run.windowMs < 3_600_000;
+    const due = host.broken.size > 0 ? 'rolled_back' : 'committed';
+    return state === due || isMissed ? [] : [`${host.name} ended ${state} in weather that harms no host`];
+  });
+}
+
+/** I4: every entry has its place in the sealed log. */
+async function unsealed(world: SimulatedWorld): Promise<string[]> {
+  const [row] = await world.query<{ left: number }>(
+    `select count(*)::int as left from audit_entries e
+     where not exists (select 1 from audit_leaves l where l.entry_id = e.entry_id)`,
+  );
+  return (row?.left ?? 0) > 0 ? [`I4: ${row?.left} entries of the log were never sealed`] : [];
+}

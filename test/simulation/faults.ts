@@ -1,0 +1,184 @@
+import { accessFaults } from './os/disk.ts';
+import { databaseFaults } from './os/pg.ts';
+import { loop } from './os/loop.ts';
+import { network } from './os/network.ts';
+import { packageFaults } from './host/provider.ts';
+import { SimulatedHost } from './host/simulatedHost.ts';
+import type { SimulatedWorld } from './world.ts';
+
+/** How often each mishap comes, and for how long the world is unkind. All of it follows from the seed. */
+export interface Weather {
+  readonly name: string;
+  readonly everyMs: number;
+  readonly mishaps: readonly (keyof typeof mishaps)[];
+  readonly statementLost: number;
+  readonly serialisation: number;
+  readonly commitUnsure: number;
+  readonly packageNetwork: number;
+  readonly slownessMs: number;
+}
+
+const minute = 60_000;
+
+const mishaps = {
+  serverDies(world: SimulatedWorld): void {
+    if (world.server === null) return;
+    world.killServer();
+    loop.after(loop.chance.between(500, 90_000), () => world.startServer(), null);
+  },
+  serverAwayLong(world: SimulatedWorld): void {
+    if (world.server === null) return;
+    world.killServer();
+    loop.after(loop.chance.between(2 * minute, 8 * minute), () => world.startServer(), null);
+  },
+  agentDies(world: SimulatedWorld): void {
+    const host = aim(world);
+    world.tell(`the agent of ${host.name} is killed`);
+    host.killAgent();
+  },
+  powerLost(world: SimulatedWorld): void {
+    const host = aim(world);
+    if (!host.isUp) return;
+    world.tell(`${host.name} loses its power`);
+    host.goDown('power', loop.chance.between(5000, 2 * minute));
+  },
+  networkCut(world: SimulatedWorld): void {
+    const host = loop.chance.pick(world.hosts);
+    cutFor(world, host, loop.chance.between(1000, 90_000));
+  },
+  networkCutLong(world: SimulatedWorld): void {
+    const host = loop.chance.pick(world.hosts);
+    cutFor(world, host, loop.chance.between(3 * minute, 12 * minute));
+  },
+  connectionsReset(world: SimulatedWorld): void {
+    world.tell('connections are reset');
+    network.resetSome(0.5);
+  },
+  redisEmptied(world: SimulatedWorld): void {
+    world.tell('Redis is emptied');
+    world.redis.empty();
+  },
+  clockJumps(world: SimulatedWorld): void {
+    const host = loop.chance.pick(world.hosts);
+    host.skewMs = loop.chance.between(-20_000, 20_000);
+    world.tell(`the clock of ${host.name} is off by ${Math.round(host.skewMs / 1000)} s`);
+  },
+  diskSlow(world: SimulatedWorld): void {
+    const host = loop.chance.pick(world.hosts);
+    host.disk.slowness = loop.chance.pick([1, 20, 200]);
+  },
+  diskFull(world: SimulatedWorld): void {
+    const host = loop.chance.pick(world.hosts);
+    world.tell(`the disk of ${host.name} is full for a while`);
+    host.disk.freeBytes = 1_000_000;
+    loop.after(
+      loop.chance.between(5000, 3 * minute),
+      () => {
+        host.disk.freeBytes = 20 * 1024 ** 3;
+      },
+      null,
+    );
+  },
+  stop(world: SimulatedWorld): void {
+    world.setStop(true);
+    loop.after(loop.chance.between(5000, 4 * minute), () => world.setStop(false), null);
+  },
+  person(world: SimulatedWorld): void {
+    world.personActs();
+  },
+};
+
+/** Often a host that is in the middle of something: there is more to break. */
+function aim(world: SimulatedWorld): SimulatedHost {
+  const busy = world.hosts.filter((host) => host.isBusy);
+  return loop.chance.pick(busy.length > 0 && loop.chance.happens(0.7) ? busy : world.hosts);
+}
+
+function cutFor(world: SimulatedWorld, host: SimulatedHost, ms: number): void {
+  if (network.isCut(host)) return;
+  world.tell(`${host.name} is cut off for ${Math.round(ms / 1000)} s`);
+  network.cut(host);
+  loop.after(ms, () => network.heal(host), null);
+}
+
+/** Mishaps in which no host may end otherwise than in the best weather: nothing of them is the host's fault. */
+const harmless = new Set<string>(['serverDies', 'connectionsReset', 'redisEmptied', 'networkCut']);
+
+export function isHarmless(weather: Weather): boolean {
+  return weather.mishaps.every((one) => harmless.has(one)) && weather.packageNetwork === 0;
+}
+
+const kinds = Object.keys(mishaps) as (keyof typeof mishaps)[];
+
+/** The weather of a seed: sometimes everything at once, more often a few kinds, so that rare meetings have room. */
+export function forecast(): Weather {
+  const isKind = loop.chance.happens(0.1);
+  const count = isKind ? 0 : loop.chance.between(1, 6);
+  const chosen = new Set<keyof typeof mishaps>();
+  while (chosen.size < count) chosen.add(loop.chance.pick(kinds));
+  const some = (probability: number) => (!isKind && loop.chance.happens(0.4) ? probability : 0);
+  return {
+    name: isKind ? 'calm' : [...chosen].join(', '),
+    everyMs: loop.chance.pick([2000, 6000, 15_000, 40_000]),
+    mishaps: [...chosen],
+    statementLost: some(0.01),
+    serialisation: some(0.05),
+    commitUnsure: some(0.03),
+    packageNetwork: some(0.3),
+    slownessMs: loop.chance.pick([5, 50, 800]),
+  };
+}
+
+/** Lets the weather blow until it is told to stop. */
+export function blow(world: SimulatedWorld, weather: Weather): () => void {
+  let isOver = false;
+  Object.assign(databaseFaults, weather);
+  packageFaults.network = weather.packageNetwork;
+  network.slownessMs = weather.slownessMs;
+  world.redis.loss = weather.mishaps.includes('redisEmptied') ? 0.3 : 0;
+  world.redis.twice = weather.mishaps.includes('redisEmptied') ? 0.2 : 0;
+  blowAtSteps(world, weather);
+  const next = (): void => {
+    if (isOver) return;
+    if (weather.mishaps.length > 0) mishaps[loop.chance.pick(weather.mishaps)](world);
+    loop.after(loop.chance.between(1, 2 * weather.everyMs), next, null);
+  };
+  loop.after(loop.chance.between(1000, weather.everyMs), next, null);
+  return () => {
+    isOver = true;
+    calm(world);
+  };
+}
+
+/** Deaths that come at the worst moment: between two accesses to the disk, at a statement, right after a commit. */
+function blowAtSteps(world: SimulatedWorld, { mishaps: kinds }: Weather): void {
+  const [agents, power] = [kinds.includes('agentDies'), kinds.includes('powerLost')];
+  accessFaults.probability = agents || power ? loop.chance.pick([0, 0.002, 0.01]) : 0;
+  accessFaults.strike = (machine) => {
+    if (!(machine instanceof SimulatedHost)) return;
+    const isPower = power && (!agents || loop.chance.happens(0.5));
+    world.tell(`${isPower ? 'the power' : 'the agent'} of ${machine.name} goes at an access to its disk`);
+    if (isPower) machine.goDown('power', loop.chance.between(5000, minute));
+    else machine.killAgent();
+  };
+  databaseFaults.death = kinds.includes('serverDies') ? loop.chance.pick([0, 0.0005, 0.003]) : 0;
+}
+
+/** Everything that was broken from outside is whole again; what the product made of it is not touched. */
+function calm(world: SimulatedWorld): void {
+  world.tell('the weather is calm again');
+  Object.assign(databaseFaults, { statementLost: 0, serialisation: 0, commitUnsure: 0, death: 0 });
+  accessFaults.probability = 0;
+  packageFaults.network = 0;
+  network.slownessMs = 20;
+  Object.assign(world.redis, { loss: 0, twice: 0 });
+  world.setStop(false);
+  for (const host of world.hosts) {
+    network.heal(host);
+    Object.assign(host, { skewMs: 0 });
+    Object.assign(host.disk, { slowness: 1, freeBytes: 20 * 1024 ** 3 });
+    host.start();
+    host.startAgent();
+  }
+  world.startServer();
+}

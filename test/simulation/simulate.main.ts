@@ -1,0 +1,121 @@
+import { spawn } from 'node:child_process';
+import { parseArgs } from 'node:util';
+import { simulateSystem } from './hooks.ts';
+import { plantedBugs } from './planted.ts';
+import type { History } from './history.ts';
+
+/*
+ * simulate [--seed N] [--seeds K] [--minutes M] [--json]   lives K histories from seed N on
+ * simulate --planted [--seeds K] [--json]                  plants each known mistake and looks whether it is seen
+ */
+const { values } = parseArgs({
+  options: {
+    seed: { type: 'string', default: '1' },
+    seeds: { type: 'string' },
+    minutes: { type: 'string', default: '5' },
+    bug: { type: 'string' },
+    planted: { type: 'boolean', default: false },
+    json: { type: 'boolean', default: false },
+  },
+});
+
+/** Seeds tried for a planted mistake before it counts as not seen. */
+const plantedSeeds = 40;
+
+interface Summary {
+  readonly seeds: number;
+  readonly failed: readonly number[];
+  /** Time that passed in the worlds, hours. */
+  readonly worldHours: number;
+  readonly events: number;
+}
+
+const say = (text: string): void => {
+  if (!values.json) process.stdout.write(`${text}\n`);
+};
+
+function report(history: History, tookMs: number): void {
+  const { seed, faults, weather, states, worldSeconds, events, story } = history;
+  const verdict = faults.length === 0 ? '✓' : '✗';
+  say(
+    `${verdict} ${seed}: ${states.join(' ')} — ${weather} (${worldSeconds} s, ${events} events, ${tookMs} ms)`,
+  );
+  if (faults.length === 0) return;
+  for (const fault of faults) say(`    ${fault}`);
+  for (const { atMs, text } of story) say(`    ${(atMs / 1000).toFixed(1).padStart(8)} s  ${text}`);
+}
+
+/** Lives the seeds one after the other; with a planted mistake it ends with the first one that shows it. */
+async function liveSeeds(first: number, count: number): Promise<Summary> {
+  const bug = plantedBugs.find(({ name }) => name === values.bug) ?? null;
+  if (values.bug !== undefined && bug === null) throw new Error(`no planted mistake is called ${values.bug}`);
+  simulateSystem(bug);
+  const { createGround } = await import('./ground.ts');
+  const ground = await createGround();
+  const { loop, real } = await import('./os/loop.ts');
+  const { replaceGlobals } = await import('./os/globals.ts');
+  loop.nowMs = real.Date.now();
+  replaceGlobals();
+  const { live } = await import('./history.ts');
+  const failed: number[] = [];
+  let [seconds, events, done] = [0, 0, 0];
+  for (let seed = first; seed < first + count; seed += 1) {
+    const began = real.performanceNow();
+    const history = await live(ground, seed, Number(values.minutes));
+    report(history, Math.round(real.performanceNow() - began));
+    done += 1;
+    seconds += history.worldSeconds;
+    events += history.events;
+    if (history.faults.length > 0) failed.push(seed);
+    if (history.faults.length > 0 && bug !== null) break;
+  }
+  await ground.database.drop();
+  return { seeds: done, failed, worldHours: Math.round(seconds / 360) / 10, events };
+}
+
+interface Catch {
+  readonly name: string;
+  readonly seed: number | null;
+}
+
+function plant(name: string, seeds: number): Promise<Catch> {
+  const args = [import.meta.filename, '--bug', name, '--seeds', String(seeds), '--json'];
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+    let text = '';
+    child.stdout.on('data', (chunk: Buffer) => (text += chunk.toString('utf8')));
+    child.once('error', reject);
+    child.once('close', () => {
+      const last = text.trim().split('\n').at(-1) ?? '{}';
+      const { failed = [] } = JSON.parse(last === '' ? '{}' : last) as Partial<Summary>;
+      resolve({ name, seed: failed[0] ?? null });
+    });
+  });
+}
+
+async function plantAll(seeds: number) {
+  const waiting = [...plantedBugs];
+  const catches: Catch[] = [];
+  const work = async (): Promise<void> => {
+    for (let bug = waiting.shift(); bug !== undefined; bug = waiting.shift()) {
+      const caught = await plant(bug.name, seeds);
+      catches.push(caught);
+      say(
+        `${caught.seed === null ? '✗' : '✓'} ${bug.name}: ${bug.harm}${caught.seed === null ? '' : ` (seed ${caught.seed})`}`,
+      );
+    }
+  };
+  await Promise.all([work(), work()]);
+  const missed = catches.filter(({ seed }) => seed === null).map(({ name }) => name);
+  return { planted: catches.length, caught: catches.length - missed.length, missed };
+}
+
+if (values.planted) {
+  const summary = await plantAll(Number(values.seeds ?? plantedSeeds));
+  process.stdout.write(`${JSON.stringify(summary)}\n`);
+  process.exitCode = summary.caught === summary.planted ? 0 : 1;
+} else {
+  const summary = await liveSeeds(Number(values.seed), Number(values.seeds ?? 1));
+  process.stdout.write(`${JSON.stringify(summary)}\n`);
+  process.exitCode = summary.failed.length === 0 ? 0 : 1;
+}
