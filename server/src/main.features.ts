@@ -12,6 +12,7 @@ import { createCommandsModule } from './features/commands/commands.module.ts';
 import { createEventsModule } from './features/events/events.module.ts';
 import { createFleetModule, type FleetModule } from './features/fleet/fleet.module.ts';
 import { countWork } from './features/fleet/fleet.work.ts';
+import { createGroupsModule } from './features/groups/groups.module.ts';
 import { createPlansModule } from './features/plans/plans.module.ts';
 import { createPoliciesModule } from './features/policies/policies.module.ts';
 import { createReleasesModule } from './features/releases/releases.module.ts';
@@ -146,6 +147,7 @@ function createWork(platform: Platform, ground: Ground) {
     submitCommand: (tenantId, command) => commands.service.submitCommand(tenantId, command),
     countWork,
   });
+  const groups = createGroupsModule({ ...platform, emit });
   const runs = createRunsModule({
     ...platform,
     commands: commands.service,
@@ -175,7 +177,7 @@ function createWork(platform: Platform, ground: Ground) {
     // The run's own row wakes the engine; a checkpoint is asked for at once, so that it need not wait for the next one.
     approved: platform.sealer.wake,
   });
-  return { agents, link, commands, fleet, runs, policies, plans, releases };
+  return { agents, link, commands, fleet, groups, runs, policies, plans, releases };
 }
 
 type Work = ReturnType<typeof createWork>;
@@ -251,6 +253,7 @@ export function createFeatures(platform: Platform, doors: IdentityDoors = identi
     parts.trust,
     parts.agents,
     parts.fleet,
+    parts.groups,
     parts.policies,
     parts.plans,
     parts.releases,

@@ -1,0 +1,112 @@
+import type { AuditAction } from '#contract/audit.ts';
+import type { Group, GroupBody, HostRelations } from '#contract/groups.ts';
+import type { TenantTx } from '../../platform/db.ts';
+import { AppError, found } from '../../platform/errors.ts';
+import { actorOf, type TenantActor } from '../../platform/http/caller.ts';
+import { byId, pageOf, type IdPage } from '../../platform/page.ts';
+import * as dependencies from './dependencies.repository.ts';
+import type { GroupsDeps } from './groups.deps.ts';
+import { judgeGroup } from './groups.policy.ts';
+import * as repository from './groups.repository.ts';
+
+const nameTaken = (): AppError =>
+  new AppError('already_exists', {
+    fields: [{ path: '/body/name', rule: 'unique', message: 'a group has this name already' }],
+  });
+
+/** Knows the redundancy sets. */
+export class GroupsService {
+  readonly #deps: GroupsDeps;
+
+  constructor(deps: GroupsDeps) {
+    this.#deps = deps;
+  }
+
+  /** Newest first. */
+  list(tenantId: string, page: IdPage) {
+    return this.#deps.db.inTenant(tenantId, async (tx) => {
+      const rows = await repository.listGroups(tx, page);
+      const total = await repository.countGroups(tx);
+      return pageOf(rows, page.limit, { item: (group) => group, keys: byId, total });
+    });
+  }
+
+  get(tenantId: string, groupId: string): Promise<Group> {
+    return this.#deps.db.inTenant(tenantId, async (tx) => found(await repository.getGroup(tx, groupId)));
+  }
+
+  /** Groups and dependencies of one host. Errors: not_found. */
+  relationsOf(tenantId: string, hostId: string): Promise<HostRelations> {
+    return this.#deps.db.inTenant(tenantId, async (tx) => {
+      found((await repository.hostnamesOf(tx, [hostId])).get(hostId));
+      return {
+        carriesAtlas: (await repository.listAtlasHosts(tx)).includes(hostId),
+        groups: await repository.listGroupsOf(tx, [hostId]),
+        dependencies: await dependencies.listDependenciesOf(tx, hostId),
+      };
+    });
+  }
+
+  /** Errors: already_exists when the name is taken, invalid_request on hosts and budget. */
+  create(actor: TenantActor, body: GroupBody): Promise<Group> {
+    return this.#deps.db.inTenant(actor.tenantId, async (tx) => {
+      await this.#check(tx, body);
+      const id = this.#deps.newId();
+      if (!(await repository.createGroup(tx, id, body))) throw nameTaken();
+      return this.#record(tx, actor, { action: 'group.created', groupId: id });
+    });
+  }
+
+  /** Errors: not_found, precondition_failed, already_exists, invalid_request. */
+  update(
+    actor: TenantActor,
+    target: { readonly id: string; readonly version: number },
+    body: GroupBody,
+  ): Promise<Group> {
+    return this.#deps.db.inTenant(actor.tenantId, async (tx) => {
+      found(await repository.getGroup(tx, target.id));
+      await this.#check(tx, body);
+      if (await repository.isNameTaken(tx, body.name, target.id)) throw nameTaken();
+      if (!(await repository.updateGroup(tx, target, body))) throw new AppError('precondition_failed');
+      return this.#record(tx, actor, { action: 'group.updated', groupId: target.id });
+    });
+  }
+
+  /** Errors: not_found, precondition_failed. */
+  remove(actor: TenantActor, target: { readonly id: string; readonly version: number }): Promise<void> {
+    return this.#deps.db.inTenant(actor.tenantId, async (tx) => {
+      found(await repository.getGroup(tx, target.id));
+      await this.#record(tx, actor, { action: 'group.removed', groupId: target.id });
+      if (!(await repository.removeGroup(tx, target))) throw new AppError('precondition_failed');
+    });
+  }
+
+  async #check(tx: TenantTx, body: GroupBody): Promise<void> {
+    const fields = judgeGroup(body, await repository.hostnamesOf(tx, body.hostIds));
+    if (fields.length > 0) throw new AppError('invalid_request', { fields });
+  }
+
+  async #record(
+    tx: TenantTx,
+    actor: TenantActor,
+    change: { readonly action: AuditAction; readonly groupId: string },
+  ): Promise<Group> {
+    const group = found(await repository.getGroup(tx, change.groupId));
+    await this.#deps.audit.record(tx, {
+      action: change.action,
+      ...actorOf(actor),
+      subjectType: 'group',
+      subjectId: group.id,
+      outcome: 'ok',
+      digest: null,
+      details: {
+        name: group.name,
+        budget: group.budget,
+        ordered: group.ordered,
+        hosts: group.members.map(({ hostname }) => hostname),
+      },
+    });
+    await this.#deps.emit(tx, { type: 'group.changed', subjectId: group.id, data: {} });
+    return group;
+  }
+}
