@@ -73,7 +73,7 @@ function identityDoors({ config, clock, secrets }: Platform): IdentityDoors {
   return { tokens, directory };
 }
 
-/** Who may act, what tenants there are, what is told to screens, what is proved. */
+/** Who may act, what tenants there are, which hosts belong together, what is told to screens, what is proved. */
 function createGround(platform: Platform, doors: IdentityDoors) {
   const { config, db } = platform;
   const access = createAccessModule({ ...platform, ...doors });
@@ -103,7 +103,8 @@ function createGround(platform: Platform, doors: IdentityDoors) {
         publicKey: platform.logKey.publicKeySpki.toString('base64url'),
       }),
   });
-  return { access, events, tenants, audit, trust };
+  const groups = createGroupsModule({ ...platform, emit: events.emit });
+  return { access, events, tenants, audit, trust, groups };
 }
 
 type Ground = ReturnType<typeof createGround>;
@@ -111,7 +112,7 @@ type Ground = ReturnType<typeof createGround>;
 /** Hosts, what is planned for them, what people release, what then happens. */
 function createWork(platform: Platform, ground: Ground) {
   const { config, clock, log } = platform;
-  const { audit, events, trust } = ground;
+  const { audit, events, groups, trust } = ground;
   const emit = events.emit;
   // Names of what is made further down are used only once everything stands.
   const agents = createAgentsModule({
@@ -147,7 +148,6 @@ function createWork(platform: Platform, ground: Ground) {
     submitCommand: (tenantId, command) => commands.service.submitCommand(tenantId, command),
     countWork,
   });
-  const groups = createGroupsModule({ ...platform, emit });
   const runs = createRunsModule({
     ...platform,
     commands: commands.service,
@@ -164,6 +164,7 @@ function createWork(platform: Platform, ground: Ground) {
     policyOf: (tx, policyId) => policies.service.policyOf(tx, policyId),
     candidates: (tx, hostIds) => fleet.service.candidates(tx, hostIds),
     expectedSeconds,
+    relations: (tx) => groups.service.graph(tx),
     trust: trust.service,
   });
   const releases = createReleasesModule({
@@ -177,7 +178,7 @@ function createWork(platform: Platform, ground: Ground) {
     // The run's own row wakes the engine; a checkpoint is asked for at once, so that it need not wait for the next one.
     approved: platform.sealer.wake,
   });
-  return { agents, link, commands, fleet, groups, runs, policies, plans, releases };
+  return { agents, link, commands, fleet, runs, policies, plans, releases };
 }
 
 type Work = ReturnType<typeof createWork>;

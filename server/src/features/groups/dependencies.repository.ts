@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import type { HostDependency, HostDependencyBody } from '#contract/groups.ts';
+import type { DependencyArrow, HostDependency, HostDependencyBody } from '#contract/groups.ts';
 import { toInstant } from '../../platform/clock.ts';
 import type { TenantTx } from '../../platform/db.ts';
 import type { IdPage } from '../../platform/page.ts';
@@ -59,6 +59,19 @@ export async function listDependenciesOf(tx: TenantTx, hostId: string): Promise<
     .orderBy('d.id')
     .execute();
   return rows.map(fromRow);
+}
+
+/** The whole graph of the tenant. */
+export function listArrows(tx: TenantTx): Promise<DependencyArrow[]> {
+  return tx
+    .selectFrom('host_dependencies')
+    .select([
+      'dependent_host_id as dependentId',
+      'provider_host_id as providerId',
+      sql<DependencyArrow['kind']>`kind`.as('kind'),
+    ])
+    .orderBy('id')
+    .execute();
 }
 
 export async function getDependency(tx: TenantTx, dependencyId: string): Promise<HostDependency | null> {

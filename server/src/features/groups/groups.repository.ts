@@ -77,6 +77,35 @@ export async function getGroup(tx: TenantTx, groupId: string): Promise<Group | n
   return row === undefined ? null : fromRow(row);
 }
 
+/** A group without what only screens need. */
+export interface PlainGroup {
+  readonly id: string;
+  readonly name: string;
+  readonly hostIds: readonly string[];
+  readonly budget: Group['budget'];
+  readonly ordered: boolean;
+}
+
+/** Every group of the tenant, by name. */
+export async function listPlainGroups(tx: TenantTx): Promise<PlainGroup[]> {
+  const rows = await tx
+    .selectFrom('groups')
+    .innerJoin('group_members', 'group_members.group_id', 'groups.id')
+    .select([
+      'groups.id as id',
+      'name',
+      sql<Group['budget']['kind']>`budget_kind`.as('kind'),
+      'budget_hosts as hosts',
+      'ordered',
+      sql<string[]>`array_agg(host_id::text order by position)`.as('hostIds'),
+    ])
+    .groupBy('groups.id')
+    .orderBy('name')
+    .orderBy('id')
+    .execute();
+  return rows.map(({ kind, hosts, ...group }) => ({ ...group, budget: { kind, hosts } }));
+}
+
 /** Groups with one of these hosts among their members, by name. */
 export async function listGroupsOf(tx: TenantTx, hostIds: readonly string[]): Promise<Group[]> {
   const rows = await selectGroups(tx)

@@ -47,6 +47,22 @@ export class GroupsService {
     });
   }
 
+  /** Everything that an order of maintenance has to respect. */
+  async graph(tx: TenantTx) {
+    const groups = await repository.listPlainGroups(tx);
+    const arrows = await dependencies.listArrows(tx);
+    const named = [
+      ...groups.flatMap(({ hostIds }) => hostIds),
+      ...arrows.flatMap(({ dependentId, providerId }) => [dependentId, providerId]),
+    ];
+    return {
+      groups,
+      dependencies: arrows,
+      hostnames: await repository.hostnamesOf(tx, [...new Set(named)]),
+      atlasHostIds: await repository.listAtlasHosts(tx),
+    };
+  }
+
   /** Errors: already_exists when the name is taken, invalid_request on hosts and budget. */
   create(actor: TenantActor, body: GroupBody): Promise<Group> {
     return this.#deps.db.inTenant(actor.tenantId, async (tx) => {

@@ -5,6 +5,7 @@ import {
   type DependencyArrow,
   type DisruptionBudget,
 } from '#contract/groups.ts';
+import type { OrderRefusal, placementCodes } from '#contract/plans.ts';
 import {
   findCycles,
   precedencesOf,
@@ -21,7 +22,7 @@ export interface RedundancyGroup {
   readonly ordered: boolean;
 }
 
-export interface HostToOrder {
+interface HostToOrder {
   readonly hostId: string;
   readonly hostname: string;
   /** Goes first where nothing else decides. */
@@ -40,34 +41,18 @@ export interface OrderFacts {
   readonly waves: { readonly firstSize: number; readonly size: number };
 }
 
-type Values = Readonly<Record<string, string | number>>;
-
 /** Why a host is in its wave and not in the one before. */
-export interface Placement {
+interface Placement {
   readonly hostId: string;
   readonly wave: number;
   readonly order: number;
   readonly reason: {
-    readonly code:
-      | 'first_free_place'
-      | 'canary_first'
-      | 'wave_full'
-      | 'after_host'
-      | 'group_order'
-      | 'group_budget'
-      | 'atlas_last';
-    readonly values: Values;
+    readonly code: (typeof placementCodes)[number];
+    readonly values: Record<string, string | number>;
   };
 }
 
-/** Why no order exists for these hosts. */
-export interface OrderRefusal {
-  readonly code: 'dependency_cycle' | 'group_too_small' | 'budget_unreachable' | 'atlas_not_last';
-  readonly hostIds: readonly string[];
-  readonly values: Values;
-}
-
-export interface Ordering {
+interface Ordering {
   readonly placed: readonly Placement[];
   readonly refusals: readonly OrderRefusal[];
 }
