@@ -48,6 +48,8 @@ export const auditActions = [
   'run.ended',
   'run.report_recorded',
   'host_run.transitioned',
+  'host_run.held',
+  'host_run.accepted',
   'host_run.retried',
   'command.dispatched',
   'command.result',

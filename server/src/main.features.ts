@@ -109,6 +109,22 @@ function createGround(platform: Platform, doors: IdentityDoors) {
 
 type Ground = ReturnType<typeof createGround>;
 
+/** What is to be done to which hosts, in which order. */
+function createPlanning(platform: Platform, ground: Ground, fleet: FleetModule) {
+  const { events, groups, trust } = ground;
+  const policies = createPoliciesModule(platform);
+  const plans = createPlansModule({
+    ...platform,
+    emit: events.emit,
+    policyOf: (tx, policyId) => policies.service.policyOf(tx, policyId),
+    candidates: (tx, hostIds) => fleet.service.candidates(tx, hostIds),
+    expectedSeconds,
+    relations: (tx) => groups.service.graph(tx),
+    trust: trust.service,
+  });
+  return { policies, plans };
+}
+
 /** Hosts, what is planned for them, what people release, what then happens. */
 function createWork(platform: Platform, ground: Ground) {
   const { config, clock, log } = platform;
@@ -153,20 +169,12 @@ function createWork(platform: Platform, ground: Ground) {
     commands: commands.service,
     emit,
     fleet: fleet.service,
+    groups: groups.service,
     trust: { lockOf: async (tx) => stoppedBy(await trust.service.currentLock(tx)) },
     seal: (tenantId, entryId) => audit.service.seal(tenantId, entryId),
     isConnected: link.isConnected,
   });
-  const policies = createPoliciesModule(platform);
-  const plans = createPlansModule({
-    ...platform,
-    emit,
-    policyOf: (tx, policyId) => policies.service.policyOf(tx, policyId),
-    candidates: (tx, hostIds) => fleet.service.candidates(tx, hostIds),
-    expectedSeconds,
-    relations: (tx) => groups.service.graph(tx),
-    trust: trust.service,
-  });
+  const { policies, plans } = createPlanning(platform, ground, fleet);
   const releases = createReleasesModule({
     ...platform,
     emit,

@@ -239,6 +239,10 @@ const uses: readonly (readonly [RouteName, () => Promise<unknown>])[] = [
     'retryHostRun',
     async () => ask('retryHostRun', { params: { hostRunId: await failedHostRun() }, body: reason }),
   ],
+  [
+    'acceptHostRun',
+    async () => ask('acceptHostRun', { params: { hostRunId: await failedHostRun() }, body: reason }),
+  ],
   ['closeLock', async () => desk.must('alice', 'closeLock', { body: await lockBy('alice', 'locked') })],
   [
     'openLock',

@@ -14,6 +14,7 @@ function inWords(values: Values): Record<string, string | number> {
     if (name === 'state' || name === 'from' || name === 'to') words[name] = tCode('hostRun', String(value));
     else if (name === 'step') words[name] = tCode('step', String(value));
     else if (name === 'code') words[name] = tCode('code', String(value));
+    else if (name === 'cause') words[name] = tCode('downCause', String(value));
     else if (name === 'kind') words[name] = tCode('dependencyKind', String(value));
     else if (name === 'check') words[name] = sayCheckName(String(value));
     else if (name.endsWith('Bytes')) words[name] = showBytes(Number(value));

@@ -301,6 +301,7 @@ export interface HostRunLog {
 }
 
 export interface HostRuns {
+  accepted_at: Timestamp | null;
   agent_id: string;
   deadline_at: Timestamp | null;
   ended_at: Timestamp | null;

@@ -1,4 +1,4 @@
-import type { GroupBody, HostDependencyBody } from '#contract/groups.ts';
+import type { DependencyArrow, GroupBody, HostDependencyBody } from '#contract/groups.ts';
 import type { FieldError } from '../../platform/errors.ts';
 
 /** What is wrong with a group, field by field. `known` holds the hosts of this tenant. */
@@ -24,6 +24,15 @@ export function judgeGroup(body: GroupBody, known: ReadonlyMap<string, string>):
   if (hosts > seen.size)
     wrong.push({ path, rule: 'at_most_members', message: `the group has ${seen.size} members only` });
   return wrong;
+}
+
+/** The hosts and every hypervisor under one of them. */
+export function withHypervisors(hostIds: readonly string[], arrows: readonly DependencyArrow[]): string[] {
+  const all = new Set(hostIds);
+  for (const hostId of all)
+    for (const { dependentId, providerId, kind } of arrows)
+      if (dependentId === hostId && kind !== 'service_after_provider') all.add(providerId);
+  return [...all];
 }
 
 /** What is wrong with a dependency, field by field. */

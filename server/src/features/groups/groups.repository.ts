@@ -86,8 +86,8 @@ export interface PlainGroup {
   readonly ordered: boolean;
 }
 
-/** Every group of the tenant, by name. */
-export async function listPlainGroups(tx: TenantTx): Promise<PlainGroup[]> {
+/** Every group of the tenant, or those with one of these hosts among their members, by name. */
+export async function listPlainGroups(tx: TenantTx, hostIds?: readonly string[]): Promise<PlainGroup[]> {
   const rows = await tx
     .selectFrom('groups')
     .innerJoin('group_members', 'group_members.group_id', 'groups.id')
@@ -99,6 +99,11 @@ export async function listPlainGroups(tx: TenantTx): Promise<PlainGroup[]> {
       'ordered',
       sql<string[]>`array_agg(host_id::text order by position)`.as('hostIds'),
     ])
+    .$if(hostIds !== undefined, (query) =>
+      query.where(
+        sql<boolean>`groups.id in (select group_id from group_members where host_id = any(${[...(hostIds ?? [])]}::uuid[]))`,
+      ),
+    )
     .groupBy('groups.id')
     .orderBy('name')
     .orderBy('id')
@@ -123,6 +128,18 @@ export async function listGroupsOf(tx: TenantTx, hostIds: readonly string[]): Pr
     .orderBy('id')
     .execute();
   return rows.map(fromRow);
+}
+
+/** Lets nobody else start a member of these groups, or change them, until the transaction ends. */
+export async function lockGroups(tx: TenantTx, groupIds: readonly string[]): Promise<void> {
+  await tx
+    .selectFrom('groups')
+    .select('id')
+    .where(sql<boolean>`id = any(${[...groupIds]}::uuid[])`)
+    // One order for everybody, so that two of them never wait for each other.
+    .orderBy('id')
+    .forUpdate()
+    .execute();
 }
 
 async function setMembers(tx: TenantTx, groupId: string, hostIds: readonly string[]): Promise<void> {

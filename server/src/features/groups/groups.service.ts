@@ -1,12 +1,18 @@
 import type { AuditAction } from '#contract/audit.ts';
-import type { Group, GroupBody, HostRelations } from '#contract/groups.ts';
+import {
+  guestsByHypervisor,
+  takenDownWith,
+  type Group,
+  type GroupBody,
+  type HostRelations,
+} from '#contract/groups.ts';
 import type { TenantTx } from '../../platform/db.ts';
 import { AppError, found } from '../../platform/errors.ts';
 import { actorOf, type TenantActor } from '../../platform/http/caller.ts';
 import { byId, pageOf, type IdPage } from '../../platform/page.ts';
 import * as dependencies from './dependencies.repository.ts';
 import type { GroupsDeps } from './groups.deps.ts';
-import { judgeGroup } from './groups.policy.ts';
+import { judgeGroup, withHypervisors } from './groups.policy.ts';
 import * as repository from './groups.repository.ts';
 
 const nameTaken = (): AppError =>
@@ -61,6 +67,30 @@ export class GroupsService {
       hostnames: await repository.hostnamesOf(tx, [...new Set(named)]),
       atlasHostIds: await repository.listAtlasHosts(tx),
     };
+  }
+
+  /**
+   * The groups that feel it when a host goes down, and every host that matters to them, held still until the transaction ends:
+   * two members that want to begin at the same moment do so one after the other. Null when there is none.
+   */
+  async lockAround(tx: TenantTx, hostId: string) {
+    if ((await repository.countGroups(tx)) === 0) return null;
+    const arrows = await dependencies.listArrows(tx);
+    const guests = guestsByHypervisor(arrows);
+    const felt = [...takenDownWith(hostId, guests)];
+    const concerned = await repository.listPlainGroups(tx, felt);
+    if (concerned.length === 0) return null;
+    await repository.lockGroups(
+      tx,
+      concerned.map(({ id }) => id),
+    );
+    // Read again: somebody may have changed them while we waited.
+    const groups = await repository.listPlainGroups(tx, felt);
+    const hostIds = withHypervisors(
+      groups.flatMap((group) => group.hostIds),
+      arrows,
+    );
+    return { groups, guests, hostIds };
   }
 
   /** Errors: already_exists when the name is taken, invalid_request on hosts and budget. */

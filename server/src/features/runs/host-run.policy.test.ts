@@ -191,6 +191,7 @@ describe('silence', () => {
       succeeded: true,
       fence: 1,
       phasesMs: { detected: 0, switched: 2000, green: 11000 },
+      isGreen: true,
     });
     expect(host.run.state).toBe('rolled_back');
     expect(host.run.rollbackSeconds).toBe(11);

@@ -65,6 +65,8 @@ export const audit: Readonly<Record<keyof typeof source, string>> = {
   'auditAction.run.ended': 'run ended',
   'auditAction.run.report_recorded': 'report recorded',
   'auditAction.host_run.transitioned': 'step of a server',
+  'auditAction.host_run.held': 'host held back for its group',
+  'auditAction.host_run.accepted': 'host declared up',
   'auditAction.host_run.retried': 'server retried',
   'auditAction.command.dispatched': 'command sent',
   'auditAction.command.result': 'signed result received',

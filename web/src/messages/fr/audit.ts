@@ -64,6 +64,8 @@ export const audit = {
   'auditAction.run.ended': 'exécution terminée',
   'auditAction.run.report_recorded': 'compte rendu enregistré',
   'auditAction.host_run.transitioned': 'étape d’un serveur',
+  'auditAction.host_run.held': 'hôte en attente de son groupe',
+  'auditAction.host_run.accepted': 'hôte déclaré en service',
   'auditAction.host_run.retried': 'nouvel essai d’un serveur',
   'auditAction.command.dispatched': 'ordre envoyé',
   'auditAction.command.result': 'résultat signé reçu',
