@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
-import type { DependencyArrow, HostDependency, HostDependencyBody } from '#contract/groups.ts';
+import type { DependencyArrow } from '#contract/group-rules.ts';
+import type { HostDependency, HostDependencyBody } from '#contract/groups.ts';
 import { toInstant } from '../../platform/clock.ts';
 import type { TenantTx } from '../../platform/db.ts';
 import type { IdPage } from '../../platform/page.ts';

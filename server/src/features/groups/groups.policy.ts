@@ -1,4 +1,5 @@
-import type { DependencyArrow, GroupBody, HostDependencyBody } from '#contract/groups.ts';
+import type { DependencyArrow } from '#contract/group-rules.ts';
+import type { GroupBody, HostDependencyBody } from '#contract/groups.ts';
 import type { FieldError } from '../../platform/errors.ts';
 
 /** What is wrong with a group, field by field. `known` holds the hosts of this tenant. */

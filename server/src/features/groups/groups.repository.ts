@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
-import { maxDownOf, type Group, type GroupBody } from '#contract/groups.ts';
+import { maxDownOf } from '#contract/group-rules.ts';
+import type { Group, GroupBody } from '#contract/groups.ts';
 import { toInstant } from '../../platform/clock.ts';
 import type { TenantTx } from '../../platform/db.ts';
 import type { IdPage } from '../../platform/page.ts';

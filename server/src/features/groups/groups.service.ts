@@ -1,11 +1,6 @@
 import type { AuditAction } from '#contract/audit.ts';
-import {
-  guestsByHypervisor,
-  takenDownWith,
-  type Group,
-  type GroupBody,
-  type HostRelations,
-} from '#contract/groups.ts';
+import { guestsByHypervisor, takenDownWith } from '#contract/group-rules.ts';
+import type { Group, GroupBody, HostRelations } from '#contract/groups.ts';
 import type { TenantTx } from '../../platform/db.ts';
 import { AppError, found } from '../../platform/errors.ts';
 import { actorOf, type TenantActor } from '../../platform/http/caller.ts';

@@ -1,4 +1,5 @@
-import type { DependencyArrow, DependencyKind } from '#contract/groups.ts';
+import type { DependencyArrow } from '#contract/group-rules.ts';
+import type { DependencyKind } from '#contract/groups.ts';
 
 /** Why one host comes before another. */
 export type PrecedenceCause =

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { DependencyArrow, DisruptionBudget } from '#contract/groups.ts';
+import type { DependencyArrow } from '#contract/group-rules.ts';
+import type { DisruptionBudget } from '#contract/groups.ts';
 import { findCycles, precedencesOf } from './order.graph.ts';
 import { orderHosts, type OrderFacts, type RedundancyGroup } from './order.policy.ts';
 

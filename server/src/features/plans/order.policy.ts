@@ -1,10 +1,5 @@
-import {
-  guestsByHypervisor,
-  maxDownOf,
-  takenDownWith,
-  type DependencyArrow,
-  type DisruptionBudget,
-} from '#contract/groups.ts';
+import { guestsByHypervisor, maxDownOf, takenDownWith, type DependencyArrow } from '#contract/group-rules.ts';
+import type { DisruptionBudget } from '#contract/groups.ts';
 import type { OrderRefusal, placementCodes } from '#contract/plans.ts';
 import {
   findCycles,

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { dependencyKinds, maxDownOf } from '#contract/groups.ts';
+import { maxDownOf } from '#contract/group-rules.ts';
+import { dependencyKinds } from '#contract/groups.ts';
 import { precedencesOf } from './order.graph.ts';
 import { orderHosts, type OrderFacts } from './order.policy.ts';
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { maxDownOf } from '#contract/groups.ts';
+import { maxDownOf } from '#contract/group-rules.ts';
 import { hostRunStates } from '#contract/runs.ts';
 import { holdOf, type HostFacts, type WatchedGroup } from './group-budget.policy.ts';
 

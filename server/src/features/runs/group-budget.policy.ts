@@ -1,4 +1,5 @@
-import { maxDownOf, takenDownWith, type DisruptionBudget } from '#contract/groups.ts';
+import { maxDownOf, takenDownWith } from '#contract/group-rules.ts';
+import type { DisruptionBudget } from '#contract/groups.ts';
 import type { HostRunState } from '#contract/runs.ts';
 
 /** What is known of a host that matters to the budget of a group. */
