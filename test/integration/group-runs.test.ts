@@ -223,7 +223,7 @@ describe('a hypervisor', () => {
 });
 
 describe('a person', () => {
-  it('cannot call up what is under way, nor twice', async () => {
+  it('and no machine calls a host up, not while it is under way, and not twice', async () => {
     world.agent(0).script = { preflight: ['hold'] };
     const runId = await world.createRun({ waves: [[0]] });
     await holds(0);
@@ -233,6 +233,9 @@ describe('a person', () => {
     world.agent(0).script = { download: [{ outcome: 'failed', code: 'digest_mismatch' }] };
     await world.agent(0).release();
     await ended(runId, 'completed_with_failures');
+    const machine = { ...actor(), kind: 'apiKey' as const };
+    const byMachine = world.server.runs.service.accept(machine, id, 'reason');
+    await expect(byMachine).rejects.toMatchObject({ code: 'forbidden' });
     await accept();
     await expect(accept()).rejects.toMatchObject({ code: 'transition_refused' });
   });

@@ -87,6 +87,21 @@ describe('a group', () => {
     ]);
   });
 
+  it('keeps its name to itself when two people give it to two groups at the same moment', async () => {
+    const pair: Group[] = [];
+    for (const name of ['Un', 'Deux'])
+      pair.push(await desk.must<Group>('olga', 'createGroup', { body: body(name, [hosts[0]]) }));
+    const answers = await Promise.all(
+      pair.map(({ id, version }) =>
+        desk.ask('olga', 'updateGroup', {
+          ...{ params: { groupId: id }, version },
+          body: body('Même nom', [hosts[0]]),
+        }),
+      ),
+    );
+    expect(answers.map(({ status }) => status).sort()).toEqual([200, 409]);
+  });
+
   it('is not changed by somebody who only reads', async () => {
     expect((await desk.ask('lecteur', 'createGroup', { body: body('Non', [hosts[0]]) })).status).toBe(403);
   });

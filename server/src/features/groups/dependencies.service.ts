@@ -1,6 +1,6 @@
 import type { AuditAction } from '#contract/audit.ts';
 import type { HostDependency, HostDependencyBody } from '#contract/groups.ts';
-import type { TenantTx } from '../../platform/db.ts';
+import { isUniqueViolation, type TenantTx } from '../../platform/db.ts';
 import { AppError, found } from '../../platform/errors.ts';
 import { actorOf, type TenantActor } from '../../platform/http/caller.ts';
 import { byId, pageOf, type IdPage } from '../../platform/page.ts';
@@ -50,17 +50,21 @@ export class DependenciesService {
   }
 
   /** Errors: not_found, precondition_failed, already_exists, invalid_request. */
-  update(
+  async update(
     actor: TenantActor,
     target: { readonly id: string; readonly version: number },
     body: HostDependencyBody,
   ): Promise<HostDependency> {
-    return this.#deps.db.inTenant(actor.tenantId, async (tx) => {
+    const changed = this.#deps.db.inTenant(actor.tenantId, async (tx) => {
       found(await repository.getDependency(tx, target.id));
       await this.#check(tx, body);
       if (await repository.isArrowTaken(tx, body, target.id)) throw arrowTaken();
       if (!(await repository.updateDependency(tx, target, body))) throw new AppError('precondition_failed');
       return this.#record(tx, actor, { action: 'host_dependency.updated', dependencyId: target.id });
+    });
+    return changed.catch((error: unknown) => {
+      // Two people said the same of the same two hosts at the same moment.
+      throw isUniqueViolation(error, 'host_dependencies_arrow') ? arrowTaken() : error;
     });
   }
 

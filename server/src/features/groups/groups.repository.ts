@@ -192,7 +192,8 @@ export async function isNameTaken(tx: TenantTx, name: string, exceptId: string):
   const row = await tx
     .selectFrom('groups')
     .select('id')
-    .where((eb) => eb(eb.fn<string>('lower', ['name']), '=', name.toLowerCase()))
+    // The database's own idea of lower case, as in the unique index.
+    .where(sql<boolean>`lower(name) = lower(${name})`)
     .where('id', '!=', exceptId)
     .executeTakeFirst();
   return row !== undefined;

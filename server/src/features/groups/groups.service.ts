@@ -1,7 +1,7 @@
 import type { AuditAction } from '#contract/audit.ts';
 import { guestsByHypervisor, takenDownWith } from '#contract/group-rules.ts';
 import type { Group, GroupBody, HostRelations } from '#contract/groups.ts';
-import type { TenantTx } from '../../platform/db.ts';
+import { isUniqueViolation, type TenantTx } from '../../platform/db.ts';
 import { AppError, found } from '../../platform/errors.ts';
 import { actorOf, type TenantActor } from '../../platform/http/caller.ts';
 import { byId, pageOf, type IdPage } from '../../platform/page.ts';
@@ -99,17 +99,21 @@ export class GroupsService {
   }
 
   /** Errors: not_found, precondition_failed, already_exists, invalid_request. */
-  update(
+  async update(
     actor: TenantActor,
     target: { readonly id: string; readonly version: number },
     body: GroupBody,
   ): Promise<Group> {
-    return this.#deps.db.inTenant(actor.tenantId, async (tx) => {
+    const changed = this.#deps.db.inTenant(actor.tenantId, async (tx) => {
       found(await repository.getGroup(tx, target.id));
       await this.#check(tx, body);
       if (await repository.isNameTaken(tx, body.name, target.id)) throw nameTaken();
       if (!(await repository.updateGroup(tx, target, body))) throw new AppError('precondition_failed');
       return this.#record(tx, actor, { action: 'group.updated', groupId: target.id });
+    });
+    return changed.catch((error: unknown) => {
+      // Two people gave two groups the same name at the same moment.
+      throw isUniqueViolation(error, 'groups_name') ? nameTaken() : error;
     });
   }
 

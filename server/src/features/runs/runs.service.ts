@@ -143,9 +143,11 @@ export class RunsService {
 
   /**
    * A person says that a host which did not end well is up: other members of its groups may begin.
-   * An agent that is silent keeps counting as down all the same. Errors: not_found, transition_refused.
+   * An agent that is silent keeps counting as down all the same. Errors: not_found, transition_refused, forbidden to machines.
    */
   async accept(actor: TenantActor, hostRunId: string, reason: string): Promise<void> {
+    if (actor.kind !== 'person')
+      throw new AppError('forbidden', { detail: 'a machine cannot say that a host is up' });
     const at = new Date(this.#deps.clock.now());
     await this.#deps.db.inTenant(actor.tenantId, async (tx) => {
       const { runId, hostId, run } = await repository.getHostRun(tx, hostRunId);
