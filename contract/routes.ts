@@ -1,5 +1,6 @@
 import { auditRoutes } from '#contract/audit-routes.ts';
 import { fleetRoutes } from '#contract/fleet.ts';
+import { groupRoutes } from '#contract/groups.ts';
 import { planRoutes } from '#contract/plans.ts';
 import { releaseRoutes } from '#contract/releases.ts';
 import { runRoutes } from '#contract/runs.ts';
@@ -9,6 +10,7 @@ import { tenantRoutes } from '#contract/tenants.ts';
 export const routes = {
   ...tenantRoutes,
   ...fleetRoutes,
+  ...groupRoutes,
   ...planRoutes,
   ...releaseRoutes,
   ...runRoutes,

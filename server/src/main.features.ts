@@ -12,6 +12,7 @@ import { createCommandsModule } from './features/commands/commands.module.ts';
 import { createEventsModule } from './features/events/events.module.ts';
 import { createFleetModule, type FleetModule } from './features/fleet/fleet.module.ts';
 import { countWork } from './features/fleet/fleet.work.ts';
+import { createGroupsModule } from './features/groups/groups.module.ts';
 import { createPlansModule } from './features/plans/plans.module.ts';
 import { createPoliciesModule } from './features/policies/policies.module.ts';
 import { createReleasesModule } from './features/releases/releases.module.ts';
@@ -72,7 +73,7 @@ function identityDoors({ config, clock, secrets }: Platform): IdentityDoors {
   return { tokens, directory };
 }
 
-/** Who may act, what tenants there are, what is told to screens, what is proved. */
+/** Who may act, what tenants there are, which hosts belong together, what is told to screens, what is proved. */
 function createGround(platform: Platform, doors: IdentityDoors) {
   const { config, db } = platform;
   const access = createAccessModule({ ...platform, ...doors });
@@ -102,15 +103,32 @@ function createGround(platform: Platform, doors: IdentityDoors) {
         publicKey: platform.logKey.publicKeySpki.toString('base64url'),
       }),
   });
-  return { access, events, tenants, audit, trust };
+  const groups = createGroupsModule({ ...platform, emit: events.emit });
+  return { access, events, tenants, audit, trust, groups };
 }
 
 type Ground = ReturnType<typeof createGround>;
 
+/** What is to be done to which hosts, in which order. */
+function createPlanning(platform: Platform, ground: Ground, fleet: FleetModule) {
+  const { events, groups, trust } = ground;
+  const policies = createPoliciesModule(platform);
+  const plans = createPlansModule({
+    ...platform,
+    emit: events.emit,
+    policyOf: (tx, policyId) => policies.service.policyOf(tx, policyId),
+    candidates: (tx, hostIds) => fleet.service.candidates(tx, hostIds),
+    expectedSeconds,
+    relations: (tx) => groups.service.graph(tx),
+    trust: trust.service,
+  });
+  return { policies, plans };
+}
+
 /** Hosts, what is planned for them, what people release, what then happens. */
 function createWork(platform: Platform, ground: Ground) {
   const { config, clock, log } = platform;
-  const { audit, events, trust } = ground;
+  const { audit, events, groups, trust } = ground;
   const emit = events.emit;
   // Names of what is made further down are used only once everything stands.
   const agents = createAgentsModule({
@@ -151,19 +169,12 @@ function createWork(platform: Platform, ground: Ground) {
     commands: commands.service,
     emit,
     fleet: fleet.service,
+    groups: groups.service,
     trust: { lockOf: async (tx) => stoppedBy(await trust.service.currentLock(tx)) },
     seal: (tenantId, entryId) => audit.service.seal(tenantId, entryId),
     isConnected: link.isConnected,
   });
-  const policies = createPoliciesModule(platform);
-  const plans = createPlansModule({
-    ...platform,
-    emit,
-    policyOf: (tx, policyId) => policies.service.policyOf(tx, policyId),
-    candidates: (tx, hostIds) => fleet.service.candidates(tx, hostIds),
-    expectedSeconds,
-    trust: trust.service,
-  });
+  const { policies, plans } = createPlanning(platform, ground, fleet);
   const releases = createReleasesModule({
     ...platform,
     emit,
@@ -251,6 +262,7 @@ export function createFeatures(platform: Platform, doors: IdentityDoors = identi
     parts.trust,
     parts.agents,
     parts.fleet,
+    parts.groups,
     parts.policies,
     parts.plans,
     parts.releases,

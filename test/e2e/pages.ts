@@ -7,7 +7,16 @@ export interface Shot {
   readonly path: string;
   /** What to do before the picture, by role and name of things on the page. */
   readonly act?:
-    'preview' | 'palette' | 'shortcuts' | 'select' | 'verify' | 'entry' | 'enrol' | 'newPolicy' | 'expand';
+    | 'preview'
+    | 'palette'
+    | 'shortcuts'
+    | 'select'
+    | 'verify'
+    | 'entry'
+    | 'enrol'
+    | 'newPolicy'
+    | 'newGroup'
+    | 'expand';
 }
 
 const t = `/t/${tenantId}`;
@@ -16,6 +25,7 @@ const settings = [
   'sites',
   'enrolment',
   'agents',
+  'groups',
   'policies',
   'approvers',
   'document',
@@ -54,6 +64,7 @@ export const shots: readonly Shot[] = [
   { name: 'audit-entry', path: `${t}/audit`, act: 'entry' },
   ...settings.map((part) => ({ name: `settings-${part}`, path: `${t}/settings/${part}` })),
   { name: 'enrolment-token', path: `${t}/settings/enrolment`, act: 'enrol' },
+  { name: 'group-editor', path: `${t}/settings/groups`, act: 'newGroup' },
   { name: 'policy-editor', path: `${t}/settings/policies`, act: 'newPolicy' },
   { name: 'palette', path: `${t}/today`, act: 'palette' },
   { name: 'shortcuts', path: `${t}/today`, act: 'shortcuts' },

@@ -12,6 +12,7 @@ import {
   type CommandsService,
 } from '../../server/src/features/commands/commands.module.ts';
 import { setActiveRun } from '../../server/src/features/fleet/fleet.repository.ts';
+import { createGroupsModule } from '../../server/src/features/groups/groups.module.ts';
 import { createRunsModule } from '../../server/src/features/runs/runs.module.ts';
 import { systemClock, type Clock } from '../../server/src/platform/clock.ts';
 import { newId } from '../../server/src/platform/ids.ts';
@@ -74,6 +75,7 @@ export class RunWorld {
   /** While true, results become durable and nobody is told: as when the process dies between the two. */
   deaf = false;
   readonly lock = { tenant: false, runIds: [] as string[] };
+  groups!: ReturnType<typeof createGroupsModule>;
   database!: TestDatabase;
   audit!: AuditProcess;
   server!: ServerProcess;
@@ -91,6 +93,9 @@ export class RunWorld {
     world.#admin = new pg.Client({ connectionString: world.database.superuserUrl });
     await world.#admin.connect();
     await world.#populate(hosts);
+    world.groups = createGroupsModule({
+      ...{ db: world.audit.db, audit: world.audit.writer, newId, emit: () => Promise.resolve() },
+    });
     world.server = world.#startServer();
     for (const agent of world.agents) await agent.connect(world.server);
     return world;
@@ -261,6 +266,7 @@ export class RunWorld {
         return Promise.resolve();
       },
       fleet: { setActiveRun },
+      groups: this.groups.service,
       trust: { lockOf: () => Promise.resolve({ tenant: this.lock.tenant, runIds: [...this.lock.runIds] }) },
       seal: (tenantId, entryId) => audit.sealer.sealed(tenantId, entryId, { timeoutMs: sealWithinMs }),
     });

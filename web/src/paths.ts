@@ -30,6 +30,7 @@ export const settingsParts = [
   'sites',
   'enrolment',
   'agents',
+  'groups',
   'policies',
   'approvers',
   'document',

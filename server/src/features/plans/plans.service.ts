@@ -21,7 +21,7 @@ import type { PolicyDocument } from '#contract/trust.ts';
 import { planDocument } from './plan-document.policy.ts';
 import type { PlanDocument } from './plan-document.policy.ts';
 import { planHosts } from './plans.policy.ts';
-import type { ExpectedSeconds, PlanCandidate } from './plans.policy.ts';
+import type { ExpectedSeconds, HostRelations, PlanCandidate } from './plans.policy.ts';
 import * as repository from './plans.repository.ts';
 import type { PlanRow } from './plans.repository.ts';
 
@@ -38,6 +38,8 @@ export interface PlansDeps {
     tx: TenantTx,
     hostIds: readonly string[],
   ) => Promise<Map<string, ExpectedSeconds>>;
+  /** Groups and dependencies of the tenant. */
+  readonly relations: (tx: TenantTx) => Promise<HostRelations>;
   readonly trust: {
     readonly current: (tx: TenantTx) => Promise<{ readonly document: PolicyDocument } | null>;
   };
@@ -90,6 +92,21 @@ function checkWindow(request: PlanRequest, now: number): void {
   }
 }
 
+/** Names each host for which there is no order, with the reason. */
+function refuseImpossible(request: PlanRequest, { refusals = [] }: PlanPreview): void {
+  if (refusals.length === 0) return;
+  throw new AppError('plan_impossible', {
+    detail: refusals.map(({ code, values }) => `${code}: ${Object.values(values).join(', ')}`).join('; '),
+    fields: refusals.flatMap(({ code, hostIds, values }) =>
+      request.hostIds.flatMap((hostId, index) =>
+        hostIds.includes(hostId)
+          ? [{ path: `/body/hostIds/${index}`, rule: code, message: Object.values(values).join(', ') }]
+          : [],
+      ),
+    ),
+  });
+}
+
 export class PlansService {
   readonly #deps: PlansDeps;
 
@@ -108,17 +125,22 @@ export class PlansService {
         subjectId: request.policyId,
         outcome: 'ok',
         digest: null,
-        details: { hosts: preview.counts.hosts, included: preview.counts.included },
+        details: {
+          hosts: preview.counts.hosts,
+          included: preview.counts.included,
+          refusals: (preview.refusals ?? []).map(({ code, values }) => ({ code, ...values })),
+        },
       });
       return preview;
     });
   }
 
-  /** Makes an immutable plan. Errors: as preview, and nothing_to_install when no host would be changed. */
+  /** Makes an immutable plan. Errors: as preview, plan_impossible, and nothing_to_install when no host would be changed. */
   async create(actor: TenantActor, request: PlanRequest): Promise<PlanDetail> {
     const id = this.#deps.newId();
     await this.#deps.db.inTenant(actor.tenantId, async (tx) => {
       const preview = await this.#compose(tx, actor, request);
+      refuseImpossible(request, preview);
       if (preview.counts.included === 0) {
         throw new AppError('nothing_to_install', { detail: 'no host of this plan would be changed' });
       }
@@ -194,7 +216,8 @@ export class PlansService {
       });
     }
     const expected = await this.#deps.expectedSeconds(tx, request.hostIds);
-    const hosts = planHosts(policy, candidates, { now, expected });
+    const relations = await this.#deps.relations(tx);
+    const { hosts, refusals } = planHosts(policy, candidates, { now, expected, relations });
     const trust = await this.#deps.trust.current(tx);
     const signers = new Set(
       (trust?.document.approvers ?? [])
@@ -207,6 +230,7 @@ export class PlansService {
       notBefore: request.notBefore,
       notAfter: request.notAfter,
       hosts,
+      refusals,
       counts: counts(hosts),
       class: 'R2' as const,
       signersNeeded: trust?.document.thresholds.R2 ?? 2,

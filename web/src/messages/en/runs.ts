@@ -180,6 +180,27 @@ export const runs: Readonly<Record<keyof typeof source, string>> = {
   'decision.restart_not_needed': 'No restart was needed.',
   'decision.restart_skipped_by_policy':
     'A restart would be needed but the policy forbids it: it remains to be done.',
+  'decision.waits_for_group':
+    'Waits: in group “{group}”, {host} ({cause}{run, plural, =0 {} other {, run #}}). At most {maxDown, plural, one {# member} other {# members}} down at once.',
+  'decision.group_lets_none_go': 'Waits: group “{group}” demands that all of its members stay up.',
+  'decision.wait_over': 'The group allows it again: begins after {seconds} s of waiting.',
+  'decision.accepted_by_person':
+    'A person declared this server up: it no longer counts as down in its groups.',
+  'downCause.in_run': 'under maintenance',
+  'downCause.lost': 'agent lost',
+  'downCause.failed': 'ended in failure',
+  'downCause.rolled_back': 'rolled back, not verified',
+  'downCause.rollback_failed': 'rollback failed',
+  'downCause.silent': 'agent silent',
+  'downCause.hypervisor': 'down with its hypervisor',
+  'run.waitsFor': 'Waits for group “{group}”',
+  'run.accept': 'Declare up',
+  'run.acceptTitle': 'Declare {host} up',
+  'run.acceptLead':
+    'Look at the server itself first. It will no longer count as down in its groups, and their other members may begin. While its agent is silent it counts all the same.',
+  'run.accepted': 'Server declared up.',
+  'reason.acceptState': 'A server that is “{state}” needs no such declaration.',
+  'reason.acceptDone': 'This server was declared up already.',
   'decision.nothing_to_do': 'There was nothing left to install.',
   'code.ok': 'succeeded',
   'code.nothing_to_do': 'nothing to do',
