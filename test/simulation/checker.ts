@@ -61,6 +61,7 @@ export async function faultsOf(world: SimulatedWorld, isHarmless: boolean): Prom
     ...(await lostResults(world)),
     ...outOfOrder(hostRuns, entries),
     ...outOfTime(world, entries),
+    ...overBudget(world, hostRuns, entries),
     ...unproven(world, hostRuns, entries),
     ...world.leftBroken,
     ...(isHarmless ? harmed(world, hostRuns) : []),
@@ -251,6 +252,30 @@ function outOfOrder(hostRuns: readonly HostRunRow[], entries: readonly EntryRow[
     if (replacedBy !== null && patch !== 'not_started' && patch !== 'not_installed')
       faults.push(`a host that was changed (${patch}) was tried again`);
   return faults.slice(0, 3);
+}
+
+/** No more members of a group are in a run at once than its budget lets go. */
+function overBudget(
+  world: SimulatedWorld,
+  hostRuns: readonly HostRunRow[],
+  entries: readonly EntryRow[],
+): string[] {
+  const orders = ordersOf(entries);
+  return world.groups.flatMap(({ hosts, most }) => {
+    const members = new Set(hosts.map((host) => world.idsOf(host).hostId));
+    const spans = hostRuns
+      .filter(({ hostId }) => members.has(hostId))
+      .map(({ id }) => ({
+        from: orders.find(({ hostRunId }) => hostRunId === id)?.position ?? Infinity,
+        to: endOf(id, entries),
+      }))
+      .filter(({ from }) => from < Infinity);
+    const worst = Math.max(
+      0,
+      ...spans.map(({ from }) => spans.filter((other) => other.from <= from && other.to > from).length),
+    );
+    return worst > most ? [`${worst} hosts of a group were in a run at once, ${most} may be`] : [];
+  });
 }
 
 /** Steps that lead to a change. */

@@ -70,6 +70,8 @@ async function unfold(world: SimulatedWorld, seed: number, minutes: number): Pro
 
 async function createRuns(world: SimulatedWorld): Promise<void> {
   const all = [...world.hosts];
+  if (all.length > 1 && loop.chance.happens(0.3))
+    await loop.until(world.createGroup(all.slice(0, loop.chance.between(2, all.length)), 1));
   const cut = loop.chance.between(1, all.length);
   const waves = [all.slice(0, cut), all.slice(cut)].filter((wave) => wave.length > 0);
   const wish = {

@@ -1,7 +1,9 @@
+import { sql } from 'kysely';
 import type { AgentFrame, ServerFrame } from '#contract/agent-link.ts';
 import type { ReleaseBundle } from '#contract/trust.ts';
 import { createCommandsModule } from '../../server/src/features/commands/commands.module.ts';
 import { setActiveRun } from '../../server/src/features/fleet/fleet.repository.ts';
+import { createGroupsModule } from '../../server/src/features/groups/groups.module.ts';
 import { createRunsModule } from '../../server/src/features/runs/runs.module.ts';
 import { createAuditWriter } from '../../server/src/platform/audit/auditWriter.ts';
 import type { LogKey } from '../../server/src/platform/audit/checkpoint.ts';
@@ -145,6 +147,8 @@ class Hub {
         if (!isCurrent()) return;
         this.#connections.delete(agent.agentId);
         this.server.commands.disconnected(agent);
+        // What fails here is what a heartbeat that is never written down does: the row says what it said.
+        void this.#note(agent, false).catch(() => undefined);
       },
     };
   }
@@ -168,9 +172,21 @@ class Hub {
       this.#lock(),
       ...open,
     ];
+    await this.#note(agent, true);
     const waiting = connection.held ?? [];
     connection.held = null;
     for (const frame of [...frames, ...waiting]) wire.send('agent', JSON.stringify(frame));
+  }
+
+  /** Whether the agent is there, as lists and groups read it. The database's clock does not know this world's time. */
+  async #note(agent: AgentRef, isThere: boolean): Promise<void> {
+    await this.server.db.inTenant(agent.tenantId, async (tx) => {
+      await tx
+        .updateTable('agents')
+        .set({ connected_at: isThere ? sql`now()` : null, last_seen_at: sql`now()` })
+        .where('id', '=', agent.agentId)
+        .execute();
+    });
   }
 
   #lock(): ServerFrame {
@@ -215,9 +231,10 @@ export function createServer(program: Program, ground: ServerGround) {
     bundleFor: (_tenantId, releaseId, hostId) => Promise.resolve(ground.bundleFor(releaseId, hostId)),
     resultKeyOf: (_tenantId, agentId) => Promise.resolve(ground.resultKeyOf(agentId)),
   });
+  const emit = (): Promise<void> => Promise.resolve();
+  const { service: groups } = createGroupsModule({ db, audit, newId, emit });
   const runs = createRunsModule({
-    ...{ db, audit, clock, newId, log, outbox, commands, isConnected: hub.isConnected },
-    emit: () => Promise.resolve(),
+    ...{ db, audit, clock, newId, log, outbox, commands, emit, groups, isConnected: hub.isConnected },
     fleet: { setActiveRun },
     trust: { lockOf: () => Promise.resolve(ground.lockOf()) },
     seal: (tenantId, entryId) => sealer.sealed(tenantId, entryId, { timeoutMs: sealWithinMs }),
@@ -227,7 +244,7 @@ export function createServer(program: Program, ground: ServerGround) {
   outbox.start();
   runs.jobs.work(queues);
   runs.jobs.start();
-  const server = { program, ground, db, audit, sealer, commands, runs, hub };
+  const server = { program, ground, db, audit, sealer, commands, groups, runs, hub };
   hub.server = server;
   return server;
 }
