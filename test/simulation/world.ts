@@ -1,17 +1,14 @@
 import pg from 'pg';
-import type { Order } from '#contract/trust.ts';
 import { Agent } from '../../agent/src/runner/agent.ts';
 import { newId } from '../../server/src/platform/ids.ts';
 import type { TestDatabase } from '../harness/database.ts';
 import { SimulatedHost } from './host/simulatedHost.ts';
 import { bundleFor, forgetLogs, policyDigest, type Ground, type HostIds } from './ground.ts';
+import { ordersOf, packageNames } from './orders.ts';
 import { loop, type Machine, type Program } from './os/loop.ts';
 import { network } from './os/network.ts';
 import { closeBackends } from './os/pg.ts';
 import { createServer, SimulatedRedis, type AgentRef, type SimulatedServer } from './server.ts';
-
-const gib = 1024 ** 3;
-const packageNames = ['app', 'libssl3', 'openssl'];
 
 export interface SimulatedRun {
   readonly runId: string;
@@ -375,29 +372,4 @@ export class SimulatedWorld {
     // Triggers that keep the audit log append-only would refuse it, as they should.
     await this.query(`set session_replication_role = replica; truncate ${names} restart identity cascade`);
   }
-}
-
-function ordersOf(guarded: boolean): Order[] {
-  const packages = packageNames.map((name) => ({
-    ...{ name, arch: 'amd64', fromVersion: '1.0', version: '1.1', sha256: 'a'.repeat(64) },
-  }));
-  const health = {
-    checks: [{ kind: 'systemd', unit: 'app.service' }, { kind: 'approved_updates_installed' }],
-    withinS: 30,
-  };
-  const before = { checks: [{ kind: 'systemd', unit: 'app.service' }], withinS: 60 };
-  return [
-    { step: 'preflight', verb: 'host.preflight', args: { minFreeBytes: gib } },
-    {
-      step: 'guard',
-      verb: 'guard.create',
-      args: { tier: guarded ? 'btrfs' : 'none', minFreeBytes: gib, confirmWithinS: 1200, silentS: 120 },
-    },
-    { step: 'download', verb: 'updates.download', args: { packages } },
-    { step: 'install', verb: 'updates.install', args: { packages } },
-    { step: 'restart', verb: 'host.restart', args: { onlyIfRequired: true } },
-    { step: 'verify', verb: 'health.verify', args: health },
-    { step: 'commit', verb: 'guard.commit', args: { keepHours: 24 } },
-    ...(guarded ? [{ step: 'rollback' as const, verb: 'guard.rollback' as const, args: before }] : []),
-  ];
 }
