@@ -4,11 +4,13 @@ import { planRoutes } from '#contract/plans.ts';
 import { releaseRoutes } from '#contract/releases.ts';
 import { runRoutes } from '#contract/runs.ts';
 import { tenantRoutes } from '#contract/tenants.ts';
+import { windowRoutes } from '#contract/windows.ts';
 
 /** Every route of the people's API by name. */
 export const routes = {
   ...tenantRoutes,
   ...fleetRoutes,
+  ...windowRoutes,
   ...planRoutes,
   ...releaseRoutes,
   ...runRoutes,

@@ -19,6 +19,7 @@ import { createRunsModule } from './features/runs/runs.module.ts';
 import { expectedSeconds } from './features/runs/runs.history.ts';
 import { createTenantsModule } from './features/tenants/tenants.module.ts';
 import { createTrustModule } from './features/trust/trust.module.ts';
+import { createWindowsModule } from './features/windows/windows.module.ts';
 import { createAgentLink } from './hosts/agent-link/agentLink.ts';
 import { createEnrolmentListener } from './hosts/agent-link/enrolmentListener.ts';
 import { connectTrust, createHostsHandlers } from './main.hosts.ts';
@@ -77,8 +78,10 @@ function createGround(platform: Platform, doors: IdentityDoors) {
   const { config, db } = platform;
   const access = createAccessModule({ ...platform, ...doors });
   const events = createEventsModule({ ...platform, publicUrl: config.publicUrl, belongs: access.belongs });
+  const windows = createWindowsModule(platform);
   const tenants = createTenantsModule({
     ...platform,
+    siteCreated: (tx, site) => windows.service.siteCreated(tx, site),
     forgetCaller: access.forget,
     version: config.version,
     identity: { url: `${config.publicUrl}/idp`, realm: realmName, clientId: webClientId },
@@ -102,7 +105,7 @@ function createGround(platform: Platform, doors: IdentityDoors) {
         publicKey: platform.logKey.publicKeySpki.toString('base64url'),
       }),
   });
-  return { access, events, tenants, audit, trust };
+  return { access, events, windows, tenants, audit, trust };
 }
 
 type Ground = ReturnType<typeof createGround>;
@@ -246,6 +249,7 @@ export function createFeatures(platform: Platform, doors: IdentityDoors = identi
   const withRoutes = [
     access,
     events,
+    parts.windows,
     parts.tenants,
     parts.audit,
     parts.trust,

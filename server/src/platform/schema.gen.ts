@@ -215,6 +215,18 @@ export interface Events {
   type: string;
 }
 
+export interface Freezes {
+  body: Json;
+  created_at: Generated<Timestamp>;
+  id: string;
+  name: string;
+  removed_at: Timestamp | null;
+  site_id: string | null;
+  tenant_id: Generated<string>;
+  updated_at: Generated<Timestamp>;
+  version: Generated<number>;
+}
+
 export interface HostClaims {
   claimed_at: Generated<Timestamp>;
   host_id: string;
@@ -532,6 +544,18 @@ export interface Tenants {
   version: Generated<number>;
 }
 
+export interface Windows {
+  body: Json;
+  created_at: Generated<Timestamp>;
+  id: string;
+  name: string;
+  removed_at: Timestamp | null;
+  site_id: string | null;
+  tenant_id: Generated<string>;
+  updated_at: Generated<Timestamp>;
+  version: Generated<number>;
+}
+
 export interface Database {
   agent_certificates: AgentCertificates;
   agent_overview: AgentOverview;
@@ -550,6 +574,7 @@ export interface Database {
   enrolment_tokens: EnrolmentTokens;
   event_heads: EventHeads;
   events: Events;
+  freezes: Freezes;
   host_claims: HostClaims;
   host_facts: HostFacts;
   host_overview: HostOverview;
@@ -575,4 +600,5 @@ export interface Database {
   sites: Sites;
   tenant_authorities: TenantAuthorities;
   tenants: Tenants;
+  windows: Windows;
 }
