@@ -108,6 +108,13 @@ export const errorTexts: Readonly<
       'Free some space on the host, or change the policy.',
     ],
   },
+  frozen: {
+    meaning: ['Un gel couvre ce moment.', 'A freeze holds that time.'],
+    remedy: [
+      'Choisissez un autre moment, ou faites lever le gel que `detail` nomme.',
+      'Choose another time, or have the freeze that `detail` names lifted.',
+    ],
+  },
   nothing_to_install: {
     meaning: ['Aucune mise à jour ne répond à la politique.', 'No update answers the policy.'],
     remedy: ['Choisissez d’autres hôtes ou une autre politique.', 'Choose other hosts or another policy.'],

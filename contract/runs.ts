@@ -145,6 +145,10 @@ export const Decision = Strict({
     'restart_not_needed',
     'restart_skipped_by_policy',
     'nothing_to_do',
+    'frozen',
+    'missed_frozen',
+    'restart_deferred',
+    'hard_stop',
   ]),
   values: Type.Record(Type.String(), Type.Union([Type.String(), Type.Number()])),
 });

@@ -113,7 +113,7 @@ type Ground = ReturnType<typeof createGround>;
 /** Hosts, what is planned for them, what people release, what then happens. */
 function createWork(platform: Platform, ground: Ground) {
   const { config, clock, log } = platform;
-  const { audit, events, trust } = ground;
+  const { audit, events, trust, windows } = ground;
   const emit = events.emit;
   // Names of what is made further down are used only once everything stands.
   const agents = createAgentsModule({
@@ -155,17 +155,15 @@ function createWork(platform: Platform, ground: Ground) {
     emit,
     fleet: fleet.service,
     trust: { lockOf: async (tx) => stoppedBy(await trust.service.currentLock(tx)) },
+    frozenAt: (tx, siteIds, atMs) => windows.service.frozenAt(tx, siteIds, atMs),
     seal: (tenantId, entryId) => audit.service.seal(tenantId, entryId),
     isConnected: link.isConnected,
   });
   const policies = createPoliciesModule(platform);
   const plans = createPlansModule({
-    ...platform,
-    emit,
+    ...{ ...platform, emit, expectedSeconds, times: windows.planTimes, trust: trust.service },
     policyOf: (tx, policyId) => policies.service.policyOf(tx, policyId),
     candidates: (tx, hostIds) => fleet.service.candidates(tx, hostIds),
-    expectedSeconds,
-    trust: trust.service,
   });
   const releases = createReleasesModule({
     ...platform,

@@ -479,6 +479,7 @@ export interface RunNumbers {
 export interface Runs {
   accepted_wave: Generated<number>;
   approved_entry_id: string;
+  change_by: Timestamp;
   created_at: Generated<Timestamp>;
   deadline_at: Timestamp | null;
   ended_at: Timestamp | null;
@@ -493,6 +494,7 @@ export interface Runs {
   release_id: string;
   report: Json | null;
   sealed_at: Timestamp | null;
+  start_by: Timestamp;
   started_at: Timestamp | null;
   state: Generated<string>;
   tenant_id: Generated<string>;

@@ -27,8 +27,6 @@ interface Kind<B> {
   readonly table: WindowsTable;
   readonly subject: 'window' | 'freeze';
   readonly judge: (body: B) => readonly ScheduleProblem[];
-  /** Called in the transaction of every change. */
-  readonly changed?: (tx: TenantTx, actor: TenantActor) => Promise<void>;
 }
 
 interface Target {
@@ -97,7 +95,6 @@ export class RulesService<B extends Named> {
       const made = await repository.createRow(tx, this.#kind.table, { id: this.#deps.newId(), body });
       if (made === null) throw nameTaken();
       await this.#record(tx, actorOf(actor), ['created', made]);
-      await this.#kind.changed?.(tx, actor);
       return made;
     });
   }
@@ -118,7 +115,6 @@ export class RulesService<B extends Named> {
       const changed = await repository.updateRow(tx, table, { ...target, body });
       if (changed === null) throw new AppError('precondition_failed');
       await this.#record(tx, actorOf(actor), ['updated', changed]);
-      await this.#kind.changed?.(tx, actor);
       return changed;
     });
   }
@@ -131,7 +127,6 @@ export class RulesService<B extends Named> {
       const removed = await repository.removeRow(tx, this.#kind.table, { ...target, at });
       if (!removed) throw new AppError('precondition_failed');
       await this.#record(tx, actorOf(actor), ['removed', row]);
-      await this.#kind.changed?.(tx, actor);
     });
   }
 

@@ -22,7 +22,6 @@ import {
   judgeWindow,
   previewFreezeTimes,
 } from './windows.policy.ts';
-import { sitesOf } from './windows.repository.ts';
 
 export type WindowsDeps = RulesDeps;
 
@@ -100,11 +99,9 @@ export class WindowsService {
     return this.windows.createBeside(tx, defaultWindow(site));
   }
 
-  /** The freeze that holds these hosts at an instant, or null. */
-  async frozenAt(tx: TenantTx, hostIds: readonly string[], atMs: number): Promise<FreezeSpan | null> {
+  /** The freeze that holds any of these sites at an instant, or null. */
+  async frozenAt(tx: TenantTx, siteIds: readonly string[], atMs: number): Promise<FreezeSpan | null> {
     const freezes: Freeze[] = await this.freezes.all(tx);
-    if (freezes.length === 0) return null;
-    const siteIds = await sitesOf(tx, hostIds);
     const ours = freezes.filter(({ siteId }) => concerns(siteId, siteIds));
     return freezeAt(freezeSpans(ours, atMs, atMs + 1), atMs);
   }
