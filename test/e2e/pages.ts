@@ -7,7 +7,17 @@ export interface Shot {
   readonly path: string;
   /** What to do before the picture, by role and name of things on the page. */
   readonly act?:
-    'preview' | 'palette' | 'shortcuts' | 'select' | 'verify' | 'entry' | 'enrol' | 'newPolicy' | 'expand';
+    | 'preview'
+    | 'palette'
+    | 'shortcuts'
+    | 'select'
+    | 'verify'
+    | 'entry'
+    | 'enrol'
+    | 'newPolicy'
+    | 'newWindow'
+    | 'newFreeze'
+    | 'expand';
 }
 
 const t = `/t/${tenantId}`;
@@ -17,6 +27,7 @@ const settings = [
   'enrolment',
   'agents',
   'policies',
+  'windows',
   'approvers',
   'document',
   'keys',
@@ -50,11 +61,15 @@ export const shots: readonly Shot[] = [
   { name: 'runs', path: `${t}/runs` },
   { name: 'run', path: `${t}/runs/${idOf('run', 42)}` },
   { name: 'run-host', path: `${t}/runs/${idOf('run', 42)}?host=${idOf('hostRun', 1)}` },
+  { name: 'calendar', path: `${t}/calendar` },
+  { name: 'calendar-week', path: `${t}/calendar?view=week` },
   { name: 'audit', path: `${t}/audit`, act: 'verify' },
   { name: 'audit-entry', path: `${t}/audit`, act: 'entry' },
   ...settings.map((part) => ({ name: `settings-${part}`, path: `${t}/settings/${part}` })),
   { name: 'enrolment-token', path: `${t}/settings/enrolment`, act: 'enrol' },
   { name: 'policy-editor', path: `${t}/settings/policies`, act: 'newPolicy' },
+  { name: 'window-editor', path: `${t}/settings/windows`, act: 'newWindow' },
+  { name: 'freeze-editor', path: `${t}/settings/windows`, act: 'newFreeze' },
   { name: 'palette', path: `${t}/today`, act: 'palette' },
   { name: 'shortcuts', path: `${t}/today`, act: 'shortcuts' },
   { name: 'accessibility', path: '/accessibilite' },

@@ -7,6 +7,7 @@ import { digestWords } from '#contract/words.ts';
 import { agentOf, at, hostDetail, hosts, idOf, sha, sites, tenantId } from './fleetData.ts';
 import { people, planDetail, plans, policy, preview, releaseDetail, releases, trust } from './releaseData.ts';
 import { hostRunDetail, hostRuns, logLines, runDetail, runs } from './runData.ts';
+import { calendar, freezePreview, freezes, occurrences, windowPreview, windows } from './windowData.ts';
 
 export interface MockCall {
   readonly params: Readonly<Record<string, string>>;
@@ -184,6 +185,12 @@ export const answers: Partial<Record<RouteName, Answer>> = {
     line: 'atlas-agent enrol atlas-enrol-v1.eyJ1cmwiOiJodHRwczovL2F0bGFzLnNpbXVsZS5leGFtcGxlOjg0NDQiLCJzZWNyZXQiOiJzaW11bMOpIn0',
   }),
   listMaintenancePolicies: (call) => page([policy], call),
+  listWindows: (call) => page(windows, call),
+  listWindowOccurrences: ({ params }) => occurrences(params.windowId ?? ''),
+  previewWindow: () => windowPreview(),
+  listFreezes: (call) => page(freezes, call),
+  previewFreeze: () => freezePreview(),
+  getCalendar: ({ query }) => calendar(query),
   previewPlan: () => preview(),
   createPlan: () => planDetail(plans[0]?.id ?? ''),
   listPlans: (call) => page(plans, call),

@@ -10,6 +10,7 @@ import { releaseStates } from '#contract/releases.ts';
 import { outcomes, resultCodes } from '#contract/results.ts';
 import { Decision, hostRunStates, runStates } from '#contract/runs.ts';
 import { orderSteps } from '#contract/trust.ts';
+import { scheduleProblemCodes } from '#contract/windows.ts';
 import { en } from './en.ts';
 import { fr } from './fr.ts';
 
@@ -93,6 +94,7 @@ describe('the catalogues', () => {
       ...resultCodes.map((code) => `code.${code}`),
       ...auditActions.map((action) => `auditAction.${action}`),
       ...decisionCodes.map((code) => `decision.${code}`),
+      ...scheduleProblemCodes.map((code) => `windowProblem.${code}`),
     ];
     expect(wanted.filter((key) => !(key in fr))).toEqual([]);
   });

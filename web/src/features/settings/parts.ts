@@ -8,6 +8,7 @@ export const partPermission: Readonly<Record<SettingsPart, Permission | null>> =
   enrolment: 'agents.read',
   agents: 'agents.read',
   policies: 'policies.read',
+  windows: 'windows.read',
   approvers: 'trust.read',
   document: 'trust.read',
   keys: 'apiKeys.manage',
