@@ -34,6 +34,8 @@ export const auditActions = [
   'freeze.created',
   'freeze.updated',
   'freeze.removed',
+  'calendar_feed.created',
+  'calendar_feed.revoked',
   'plan.previewed',
   'plan.created',
   'release.drafted',

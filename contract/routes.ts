@@ -1,4 +1,5 @@
 import { auditRoutes } from '#contract/audit-routes.ts';
+import { feedRoutes } from '#contract/feeds.ts';
 import { fleetRoutes } from '#contract/fleet.ts';
 import { planRoutes } from '#contract/plans.ts';
 import { releaseRoutes } from '#contract/releases.ts';
@@ -11,6 +12,7 @@ export const routes = {
   ...tenantRoutes,
   ...fleetRoutes,
   ...windowRoutes,
+  ...feedRoutes,
   ...planRoutes,
   ...releaseRoutes,
   ...runRoutes,

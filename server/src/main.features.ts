@@ -78,7 +78,7 @@ function createGround(platform: Platform, doors: IdentityDoors) {
   const { config, db } = platform;
   const access = createAccessModule({ ...platform, ...doors });
   const events = createEventsModule({ ...platform, publicUrl: config.publicUrl, belongs: access.belongs });
-  const windows = createWindowsModule(platform);
+  const windows = createWindowsModule({ ...platform, publicUrl: config.publicUrl });
   const tenants = createTenantsModule({
     ...platform,
     siteCreated: (tx, site) => windows.service.siteCreated(tx, site),

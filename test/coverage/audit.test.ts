@@ -187,6 +187,16 @@ const uses: readonly (readonly [RouteName, () => Promise<unknown>])[] = [
       return ask('removeFreeze', { params: { freezeId: id }, version });
     },
   ],
+  ['createCalendarFeed', () => ask('createCalendarFeed', { body: { siteId: desk.siteId } })],
+  [
+    'revokeCalendarFeed',
+    async () => {
+      const { feed } = await ask<{ feed: { id: string } }>('createCalendarFeed', {
+        body: { siteId: desk.siteId },
+      });
+      return ask('revokeCalendarFeed', { params: { feedId: feed.id } });
+    },
+  ],
   ['verifyAudit', () => ask('verifyAudit')],
   [
     'updateHost',

@@ -91,7 +91,7 @@ export async function startPeopleServer(roles = 'api,worker'): Promise<PeopleSer
     clients: [webClientId, cliClientId],
     clock: platform.clock,
   });
-  const windows = createWindowsModule(platform).service;
+  const windows = createWindowsModule({ ...platform, publicUrl: 'http://localhost:49999' }).service;
   const features = createFeatures(platform, { tokens, directory: createMemoryDirectory() });
   platform.sealer.start();
   platform.outbox.start();

@@ -158,6 +158,16 @@ export interface AuditWitness {
   tree_size: number;
 }
 
+export interface CalendarFeeds {
+  created_at: Generated<Timestamp>;
+  created_by: string;
+  id: string;
+  revoked_at: Timestamp | null;
+  site_id: string;
+  tenant_id: Generated<string>;
+  token_sha256: Buffer;
+}
+
 export interface CommandResults {
   agent_id: string;
   code: string;
@@ -571,6 +581,7 @@ export interface Database {
   audit_pending: AuditPending;
   audit_tiles: AuditTiles;
   audit_witness: AuditWitness;
+  calendar_feeds: CalendarFeeds;
   command_results: CommandResults;
   commands: Commands;
   enrolment_tokens: EnrolmentTokens;

@@ -7,7 +7,15 @@ import { digestWords } from '#contract/words.ts';
 import { agentOf, at, hostDetail, hosts, idOf, sha, sites, tenantId } from './fleetData.ts';
 import { people, planDetail, plans, policy, preview, releaseDetail, releases, trust } from './releaseData.ts';
 import { hostRunDetail, hostRuns, logLines, runDetail, runs } from './runData.ts';
-import { calendar, freezePreview, freezes, occurrences, windowPreview, windows } from './windowData.ts';
+import {
+  calendar,
+  feeds,
+  freezePreview,
+  freezes,
+  occurrences,
+  windowPreview,
+  windows,
+} from './windowData.ts';
 
 export interface MockCall {
   readonly params: Readonly<Record<string, string>>;
@@ -190,6 +198,7 @@ export const answers: Partial<Record<RouteName, Answer>> = {
   previewWindow: () => windowPreview(),
   listFreezes: (call) => page(freezes, call),
   previewFreeze: () => freezePreview(),
+  listCalendarFeeds: (call) => page(feeds, call),
   getCalendar: ({ query }) => calendar(query),
   previewPlan: () => preview(),
   createPlan: () => planDetail(plans[0]?.id ?? ''),

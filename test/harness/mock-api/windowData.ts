@@ -1,3 +1,4 @@
+import type { CalendarFeed } from '#contract/feeds.ts';
 import type { Calendar, Freeze, MaintenanceWindow, WindowPreview } from '#contract/windows.ts';
 import { composeCalendar } from '../../../server/src/features/windows/calendar.policy.ts';
 import type { CalendarWork } from '../../../server/src/features/windows/calendar.read-model.ts';
@@ -114,3 +115,13 @@ export function freezePreview(): WindowPreview {
   const [freeze] = freezes;
   return freeze === undefined ? { problems: [], occurrences: [] } : previewFreezeTimes(freeze, now);
 }
+
+export const feeds: readonly CalendarFeed[] = sites.slice(0, 1).map(({ id, name }) => ({
+  id: idOf('feed', 1),
+  siteId: id,
+  siteName: name,
+  createdBy: idOf('person', 1),
+  createdByName: 'Camille Durand',
+  createdAt: at(-5000),
+  revokedAt: null,
+}));

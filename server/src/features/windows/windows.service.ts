@@ -23,17 +23,15 @@ import {
   previewFreezeTimes,
 } from './windows.policy.ts';
 
-export type WindowsDeps = RulesDeps;
-
 const maxRangeMs = 62 * 86_400_000;
 
 /** Windows and freezes, and what is asked of them: the next times, a calendar, whether something is frozen. */
 export class WindowsService {
   readonly windows: RulesService<WindowBody>;
   readonly freezes: RulesService<FreezeBody>;
-  readonly #deps: WindowsDeps;
+  readonly #deps: RulesDeps;
 
-  constructor(deps: WindowsDeps) {
+  constructor(deps: RulesDeps) {
     this.#deps = deps;
     this.windows = new RulesService<WindowBody>(deps, {
       table: 'windows',

@@ -51,6 +51,8 @@ export const audit: Readonly<Record<keyof typeof source, string>> = {
   'auditAction.freeze.created': 'freeze created',
   'auditAction.freeze.updated': 'freeze changed',
   'auditAction.freeze.removed': 'freeze lifted',
+  'auditAction.calendar_feed.created': 'calendar address created',
+  'auditAction.calendar_feed.revoked': 'calendar address revoked',
   'auditAction.plan.previewed': 'plan previewed',
   'auditAction.plan.created': 'plan made',
   'auditAction.release.drafted': 'release requested',

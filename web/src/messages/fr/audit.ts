@@ -50,6 +50,8 @@ export const audit = {
   'auditAction.freeze.created': 'gel créé',
   'auditAction.freeze.updated': 'gel modifié',
   'auditAction.freeze.removed': 'gel levé',
+  'auditAction.calendar_feed.created': 'adresse de calendrier créée',
+  'auditAction.calendar_feed.revoked': 'adresse de calendrier révoquée',
   'auditAction.plan.previewed': 'aperçu de plan',
   'auditAction.plan.created': 'plan créé',
   'auditAction.release.drafted': 'validation demandée',
