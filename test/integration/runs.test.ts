@@ -244,6 +244,37 @@ describe('a server that dies', () => {
   });
 });
 
+describe('a run that nobody moves any more', () => {
+  /** As when the process died right after a commit, and Redis lost the reminder. */
+  const leave = (runId: string, state: string) =>
+    world.query(`update runs set state = $2, deadline_at = null where id = $1`, [runId, state]);
+
+  async function sweep(): Promise<void> {
+    world.passTime(11_000);
+    for (const agent of world.agents) agent.heartbeat();
+    await world.server.runs.jobs.tick();
+  }
+
+  it('is ended by the sweep when all its hosts have ended', async () => {
+    const runId = await world.createRun({ waves: [[0]] });
+    await waitForRun(runId, 'completed');
+    await leave(runId, 'stopping');
+    await world.query('update runs set ended_at = null where id = $1', [runId]);
+    await sweep();
+    await waitForRun(runId, 'cancelled');
+  });
+
+  it('has its next hosts begun by the sweep', async () => {
+    world.lock.tenant = true;
+    const runId = await world.createRun({ waves: [[0], [1]] });
+    await waitForStates(runId, ['planned', 'planned']);
+    world.lock.tenant = false;
+    await leave(runId, 'running');
+    await sweep();
+    await waitForRun(runId, 'completed');
+  });
+});
+
 describe('a window', () => {
   it('that ends lets started hosts finish and misses the others', async () => {
     world.agent(0).script = { install: ['hold'] };

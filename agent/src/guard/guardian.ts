@@ -2,7 +2,7 @@ import { readFile, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { runCommand, tailOf } from '../host/command.ts';
 import { readBootId } from '../host/boot.ts';
-import { writeDurably } from '../state/durableFile.ts';
+import { syncDirectory, writeDurably } from '../state/durableFile.ts';
 
 /**
  * The guardian is a shell script on a timer, so that it reverts also when this program is dead. The two speak through
@@ -108,9 +108,13 @@ export class Guardian {
     await writeDurably(this.#armed, text);
   }
 
-  /** Takes the deadline away after a commit. False when the guardian was faster. */
+  /**
+   * Takes the deadline away after a commit, for good: one that came back with the power would turn back a host that was
+   * called committed. False when the guardian was faster.
+   */
   async disarm(): Promise<boolean> {
     await rm(this.#armed, { force: true });
+    await syncDirectory(path.dirname(this.#armed));
     return (await this.readFiring()) === null;
   }
 
@@ -187,5 +191,6 @@ export class Guardian {
         if (error.code !== 'ENOENT') throw error;
       },
     );
+    await syncDirectory(path.dirname(this.#firing));
   }
 }

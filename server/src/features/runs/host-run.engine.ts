@@ -6,7 +6,13 @@ import type { TenantTx } from '../../platform/db.ts';
 import { AppError } from '../../platform/errors.ts';
 import type { OrderRow, StoredResult } from '../commands/commands.module.ts';
 import { stepVerbs } from './host-run.clocks.ts';
-import { isTerminal, type Effect, type HostRun, type HostRunEvent } from './host-run.model.ts';
+import {
+  isBeforeChange,
+  isTerminal,
+  type Effect,
+  type HostRun,
+  type HostRunEvent,
+} from './host-run.model.ts';
 import { decide } from './host-run.policy.ts';
 import { createQueue, type KeyedQueue } from './keyed.queue.ts';
 import { advanceTopic, type RunsDeps } from './runs.deps.ts';
@@ -90,7 +96,7 @@ export class HostRunEngine {
       stored.length > 0 || events.some(({ type }) => type === 'back' || type === 'heard')
         ? await commands.listOrders(tx, hostRunId)
         : [];
-    const asked = await this.#claim(tx, row, events);
+    const asked = [...(await this.#stop(tx, row)), ...(await this.#claim(tx, row, events))];
     const nowMs = clock.now();
     const before = this.#awake(row);
     const folded = fold(before, [...toEvents(stored, orders), ...asked, { type: 'clock' }], nowMs);
@@ -114,6 +120,13 @@ export class HostRunEngine {
     const heardAtMs = row.lastHeardAt?.getTime() ?? 0;
     const lastHeardAtMs = Math.max(row.run.lastHeardAtMs, heardAtMs, this.#startedAtMs);
     return { ...row.run, lastHeardAtMs };
+  }
+
+  /** The emergency stop as it is now: whoever was told of it may have died before telling us. */
+  async #stop(tx: TenantTx, row: HostRunRow): Promise<readonly HostRunEvent[]> {
+    if (row.run.state === 'planned' || !isBeforeChange(row.run)) return [];
+    const { tenant, runIds } = await this.#deps.trust.lockOf(tx);
+    return [{ type: tenant || runIds.includes(row.runId) ? 'lock' : 'unlock' }];
   }
 
   /** A host is in one run at a time: the claim is taken with the first step and given back at the end. */

@@ -1,11 +1,11 @@
 import type { OutboxSubscriber } from '../../platform/outbox.ts';
 import type { Queues } from '../../platform/queue.ts';
 import { advanceTopic, type RunsDeps } from './runs.deps.ts';
-import { listDue, listForgotten } from './runs.sweep.ts';
+import { listDue, listForgotten, listStalled, type Due } from './runs.sweep.ts';
 import type { Engines } from './runs.service.ts';
 
 const tickMs = 1_000;
-/** How often results are looked for that nobody took into account: the process died between the two. */
+/** How often is looked for what nobody took into account, results and whole runs: the process died in between. */
 const forgottenEveryMs = 10_000;
 
 type AdvanceJob = Readonly<{ tenantId: string; runId: string }>;
@@ -63,17 +63,22 @@ export class RunsJobs {
     await this.#engines.log.flush();
     const nowMs = clock.now();
     const due = await db.inSystem('runs.sweep', (tx) => listDue(tx, nowMs));
-    const forgotten = await this.#forgotten(nowMs);
+    const left = await this.#leftBehind(nowMs);
     await Promise.all([
-      ...due.runs.map(({ tenantId, id }) => this.#engines.runs.advance(tenantId, id)),
-      ...[...due.hostRuns, ...forgotten].map(({ tenantId, id }) => this.#engines.hosts.advance(tenantId, id)),
+      ...[...due.runs, ...left.runs].map(({ tenantId, id }) => this.#engines.runs.advance(tenantId, id)),
+      ...[...due.hostRuns, ...left.hostRuns].map(({ tenantId, id }) =>
+        this.#engines.hosts.advance(tenantId, id),
+      ),
     ]);
   }
 
-  async #forgotten(nowMs: number) {
-    if (nowMs - this.#lastForgottenMs < forgottenEveryMs) return [];
+  async #leftBehind(nowMs: number): Promise<{ readonly runs: Due[]; readonly hostRuns: Due[] }> {
+    if (nowMs - this.#lastForgottenMs < forgottenEveryMs) return { runs: [], hostRuns: [] };
     this.#lastForgottenMs = nowMs;
-    return this.#deps.db.inSystem('runs.forgotten', listForgotten);
+    return this.#deps.db.inSystem('runs.forgotten', async (tx) => ({
+      runs: await listStalled(tx),
+      hostRuns: await listForgotten(tx),
+    }));
   }
 
   async #run(): Promise<void> {

@@ -29,6 +29,24 @@ export async function listDue(
   return { runs, hostRuns };
 }
 
+/**
+ * Live runs in which no host is on its way: whoever should have ended them, or begun their next hosts, died in between,
+ * and the reminder was lost with Redis.
+ */
+export async function listStalled(tx: SystemTx): Promise<Due[]> {
+  const { rows } = await sql<Due>`
+    select r.id, r.tenant_id as "tenantId"
+    from runs r
+    where r.ended_at is null and r.state in ('running', 'stopping', 'paused')
+      and not exists (
+        select 1 from host_runs h
+        where h.tenant_id = r.tenant_id and h.run_id = r.id and h.ended_at is null
+          and (h.state <> 'planned' or r.state = 'paused'))
+    limit 100
+  `.execute(tx);
+  return rows;
+}
+
 /** Host runs with a result that is durable but was not taken into account: the process died in between. */
 export async function listForgotten(tx: SystemTx): Promise<Due[]> {
   const { rows } = await sql<Due>`
