@@ -115,6 +115,16 @@ export const errorTexts: Readonly<
       'Choose another time, or have the freeze that `detail` names lifted.',
     ],
   },
+  plan_impossible: {
+    meaning: [
+      'Aucun ordre ne respecte à la fois les dépendances et les budgets des groupes.',
+      'No order respects both the dependencies and the budgets of the groups.',
+    ],
+    remedy: [
+      'L’aperçu du plan écrit chaque obstacle : retirez un serveur, ou corrigez le groupe ou la dépendance.',
+      'The plan’s preview writes each obstacle out: remove a host, or mend the group or the dependency.',
+    ],
+  },
   nothing_to_install: {
     meaning: ['Aucune mise à jour ne répond à la politique.', 'No update answers the policy.'],
     remedy: ['Choisissez d’autres hôtes ou une autre politique.', 'Choose other hosts or another policy.'],

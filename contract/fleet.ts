@@ -71,6 +71,8 @@ export const HostUpdateBody = Strict({
   siteId: Type.Optional(Uuid),
   tags: Type.Optional(Type.Array(Tag, { maxItems: 20, uniqueItems: true })),
   healthChecks: Type.Optional(Type.Array(HealthCheck, { maxItems: 32 })),
+  /** ATLAS itself runs on this host, or on a guest of it: plans take it last and alone. */
+  carriesAtlas: Type.Optional(Type.Boolean()),
 });
 
 export const EnrolmentToken = Strict({

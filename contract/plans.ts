@@ -108,6 +108,33 @@ export const PlanTiming = Strict({
   ),
 });
 
+/** Why a host is in its wave and not in the one before. */
+export const placementCodes = [
+  'first_free_place',
+  'canary_first',
+  'wave_full',
+  'after_host',
+  'group_order',
+  'group_budget',
+  'atlas_last',
+] as const;
+
+/** Why no order exists for some hosts: the plan cannot be made as it stands. */
+export const orderRefusalCodes = [
+  'dependency_cycle',
+  'group_too_small',
+  'budget_unreachable',
+  'atlas_not_last',
+] as const;
+
+const Values = Type.Record(Type.String(), Type.Union([Type.String(), Type.Number()]));
+
+export const OrderRefusal = Strict({
+  code: OneOf(orderRefusalCodes),
+  hostIds: Type.Array(Uuid),
+  values: Values,
+});
+
 /** One host in a plan. `decision` says in words why it is in or out. */
 export const PlanHost = Strict({
   hostId: Uuid,
@@ -129,11 +156,14 @@ export const PlanHost = Strict({
       'in_other_run',
       'undigested_updates',
       'unsupported_platform',
+      'no_order',
     ]),
-    values: Type.Record(Type.String(), Type.Union([Type.String(), Type.Number()])),
+    values: Values,
   }),
   wave: OrNull(Type.Integer({ minimum: 1 })),
   order: OrNull(Count),
+  /** Absent for hosts that are out, and in plans of before there were groups. */
+  placement: Type.Optional(Strict({ code: OneOf(placementCodes), values: Values })),
   /** 1 checkpoint, 2 uninstall, 3 restore, 0 none. */
   rollbackTier: Type.Integer({ minimum: 0, maximum: 3 }),
   packages: Type.Array(PinnedPackage),
@@ -166,6 +196,8 @@ export const PlanPreview = Strict({
   /** Absent in plans made before windows were. */
   timing: Type.Optional(PlanTiming),
   hosts: Type.Array(PlanHost),
+  /** Not empty: no plan is made. Absent in plans of before there were groups. */
+  refusals: Type.Optional(Type.Array(OrderRefusal)),
   counts: PlanSummaryCounts,
   class: OneOf(['R2']),
   /** People who must sign, other than the requester, and how many of the enrolled ones can. */
@@ -181,7 +213,7 @@ export const PlanPreview = Strict({
         'may_not_fit',
         'does_not_fit',
       ]),
-      values: Type.Record(Type.String(), Type.Union([Type.String(), Type.Number()])),
+      values: Values,
     }),
   ),
 });
@@ -282,7 +314,7 @@ export const planRoutes = {
     body: PlanRequest,
     response: PlanDetail,
     status: 201,
-    errors: ['policy_refused', 'nothing_to_install', 'frozen'],
+    errors: ['policy_refused', 'nothing_to_install', 'plan_impossible', 'frozen'],
   }),
   listPlans: defineRoute({
     method: 'GET',
@@ -309,6 +341,7 @@ export type MaintenancePolicy = Static<typeof MaintenancePolicy>;
 export type MaintenancePolicyBody = Static<typeof MaintenancePolicyBody>;
 export type PlanRequest = Static<typeof PlanRequest>;
 export type PlanTiming = Static<typeof PlanTiming>;
+export type OrderRefusal = Static<typeof OrderRefusal>;
 export type PlanHost = Static<typeof PlanHost>;
 export type PlanPreview = Static<typeof PlanPreview>;
 export type Plan = Static<typeof Plan>;

@@ -1,6 +1,7 @@
 import { auditRoutes } from '#contract/audit-routes.ts';
 import { feedRoutes } from '#contract/feeds.ts';
 import { fleetRoutes } from '#contract/fleet.ts';
+import { groupRoutes } from '#contract/groups.ts';
 import { planRoutes } from '#contract/plans.ts';
 import { releaseRoutes } from '#contract/releases.ts';
 import { runRoutes } from '#contract/runs.ts';
@@ -13,6 +14,7 @@ export const routes = {
   ...fleetRoutes,
   ...windowRoutes,
   ...feedRoutes,
+  ...groupRoutes,
   ...planRoutes,
   ...releaseRoutes,
   ...runRoutes,

@@ -105,6 +105,8 @@ export const runActions = {
 export const hostRunActions = {
   /** A new attempt of the same released orders: only while the release is still in its window and nothing was changed on the host. */
   retry: ['failed', 'cancelled', 'missed'],
+  /** A person says that the host is up: it no longer counts as down in its groups. */
+  accept: ['failed', 'rolled_back', 'rollback_failed'],
 } as const satisfies Record<string, readonly HostRunState[]>;
 
 /** Kept apart so that the one word is computed, never guessed. */
@@ -149,6 +151,10 @@ export const Decision = Strict({
     'missed_frozen',
     'restart_deferred',
     'hard_stop',
+    'waits_for_group',
+    'group_lets_none_go',
+    'wait_over',
+    'accepted_by_person',
   ]),
   values: Type.Record(Type.String(), Type.Union([Type.String(), Type.Number()])),
 });
@@ -188,6 +194,8 @@ export const HostRunSummary = Strict({
   rollbackTier: Type.Integer(),
   startedAt: OrNull(Instant),
   endedAt: OrNull(Instant),
+  /** When a person said that the host is up after it had not ended well. */
+  acceptedAt: OrNull(Instant),
   lastHeardAt: OrNull(Instant),
   lastDecision: OrNull(Decision),
   rollbackSeconds: OrNull(Type.Number()),
@@ -339,6 +347,17 @@ export const runRoutes = {
     params: runParams,
     body: WithReason,
     response: RunSummary,
+    errors: ['transition_refused'],
+  }),
+  acceptHostRun: defineRoute({
+    method: 'POST',
+    path: '/api/v1/tenants/:tenantId/host-runs/:hostRunId/accept',
+    permission: 'runs.control',
+    audit: 'host_run.accepted',
+    summary: 'Say that a host is up again, so that other members of its groups may begin',
+    params: hostRunParams,
+    body: WithReason,
+    response: HostRunSummary,
     errors: ['transition_refused'],
   }),
   retryHostRun: defineRoute({

@@ -60,6 +60,7 @@ export const LiveEvent = Strict({
   type: OneOf([
     'host.changed',
     'agent.changed',
+    'group.changed',
     'plan.changed',
     'release.changed',
     'run.changed',

@@ -57,6 +57,7 @@ describe('the table of requirements', () => {
     const wanted = [
       ...[
         'A-02',
+        'A-06',
         'A-09',
         'A-10',
         'A-11',

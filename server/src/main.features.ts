@@ -12,6 +12,7 @@ import { createCommandsModule } from './features/commands/commands.module.ts';
 import { createEventsModule } from './features/events/events.module.ts';
 import { createFleetModule, type FleetModule } from './features/fleet/fleet.module.ts';
 import { countWork } from './features/fleet/fleet.work.ts';
+import { createGroupsModule } from './features/groups/groups.module.ts';
 import { createPlansModule } from './features/plans/plans.module.ts';
 import { createPoliciesModule } from './features/policies/policies.module.ts';
 import { createReleasesModule } from './features/releases/releases.module.ts';
@@ -73,7 +74,7 @@ function identityDoors({ config, clock, secrets }: Platform): IdentityDoors {
   return { tokens, directory };
 }
 
-/** Who may act, what tenants there are, what is told to screens, what is proved. */
+/** Who may act, what tenants there are, which hosts belong together, what is told to screens, what is proved. */
 function createGround(platform: Platform, doors: IdentityDoors) {
   const { config, db } = platform;
   const access = createAccessModule({ ...platform, ...doors });
@@ -105,15 +106,33 @@ function createGround(platform: Platform, doors: IdentityDoors) {
         publicKey: platform.logKey.publicKeySpki.toString('base64url'),
       }),
   });
-  return { access, events, windows, tenants, audit, trust };
+  const groups = createGroupsModule({ ...platform, emit: events.emit });
+  return { access, events, windows, tenants, audit, trust, groups };
 }
 
 type Ground = ReturnType<typeof createGround>;
 
+/** What is to be done to which hosts, in which order. */
+function createPlanning(platform: Platform, ground: Ground, fleet: FleetModule) {
+  const { events, groups, trust, windows } = ground;
+  const policies = createPoliciesModule(platform);
+  const plans = createPlansModule({
+    ...platform,
+    emit: events.emit,
+    policyOf: (tx, policyId) => policies.service.policyOf(tx, policyId),
+    candidates: (tx, hostIds) => fleet.service.candidates(tx, hostIds),
+    expectedSeconds,
+    relations: (tx) => groups.service.graph(tx),
+    times: windows.planTimes,
+    trust: trust.service,
+  });
+  return { policies, plans };
+}
+
 /** Hosts, what is planned for them, what people release, what then happens. */
 function createWork(platform: Platform, ground: Ground) {
   const { config, clock, log } = platform;
-  const { audit, events, trust, windows } = ground;
+  const { audit, events, groups, trust, windows } = ground;
   const emit = events.emit;
   // Names of what is made further down are used only once everything stands.
   const agents = createAgentsModule({
@@ -154,17 +173,13 @@ function createWork(platform: Platform, ground: Ground) {
     commands: commands.service,
     emit,
     fleet: fleet.service,
+    groups: groups.service,
     trust: { lockOf: async (tx) => stoppedBy(await trust.service.currentLock(tx)) },
     frozenAt: (tx, siteIds, atMs) => windows.service.frozenAt(tx, siteIds, atMs),
     seal: (tenantId, entryId) => audit.service.seal(tenantId, entryId),
     isConnected: link.isConnected,
   });
-  const policies = createPoliciesModule(platform);
-  const plans = createPlansModule({
-    ...{ ...platform, emit, expectedSeconds, times: windows.planTimes, trust: trust.service },
-    policyOf: (tx, policyId) => policies.service.policyOf(tx, policyId),
-    candidates: (tx, hostIds) => fleet.service.candidates(tx, hostIds),
-  });
+  const { policies, plans } = createPlanning(platform, ground, fleet);
   const releases = createReleasesModule({
     ...platform,
     emit,
@@ -253,6 +268,7 @@ export function createFeatures(platform: Platform, doors: IdentityDoors = identi
     parts.trust,
     parts.agents,
     parts.fleet,
+    parts.groups,
     parts.policies,
     parts.plans,
     parts.releases,

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { ApiKey, Member } from '#contract/access.ts';
 import { payloadTypes } from '#contract/dsse.ts';
+import type { Group, HostDependency } from '#contract/groups.ts';
 import type { MaintenancePolicy, PlanDetail } from '#contract/plans.ts';
 import type { ReleaseDetail } from '#contract/releases.ts';
 import type { RouteSpec } from '#contract/route.ts';
@@ -46,6 +47,20 @@ const createEnrolmentToken = () =>
   ask<{ enrolmentToken: { id: string } }>('createEnrolmentToken', {
     body: { siteId: desk.siteId, expiresInMinutes: 5 },
   });
+
+const groupOf = (name: string, hostIds: readonly string[]) => ({
+  ...{ name, description: '', hostIds, ordered: false },
+  budget: { kind: 'max_unavailable', hosts: 1 },
+});
+
+const createGroup = async (name: string) =>
+  ask<Group>('createGroup', { body: groupOf(name, [await newHost(), await newHost()]) });
+
+const createDependency = async () => {
+  const [dependentHostId, providerHostId] = [await newHost(), await newHost()];
+  const body = { dependentHostId, providerHostId, kind: 'guest_before_hypervisor' };
+  return ask<HostDependency>('createHostDependency', { body });
+};
 
 const reason = { reason: 'Essai' };
 
@@ -197,6 +212,38 @@ const uses: readonly (readonly [RouteName, () => Promise<unknown>])[] = [
       return ask('revokeCalendarFeed', { params: { feedId: feed.id } });
     },
   ],
+  ['createGroup', () => createGroup('Annuaire')],
+  [
+    'updateGroup',
+    async () => {
+      const { id, version, members } = await createGroup('Messagerie');
+      const body = groupOf('Messagerie, revue', [members[1]?.hostId ?? '']);
+      return ask('updateGroup', { params: { groupId: id }, body, version });
+    },
+  ],
+  [
+    'removeGroup',
+    async () => {
+      const { id, version } = await createGroup('Bref');
+      return ask('removeGroup', { params: { groupId: id }, version });
+    },
+  ],
+  ['createHostDependency', () => createDependency()],
+  [
+    'updateHostDependency',
+    async () => {
+      const { id, version, dependentHostId, providerHostId } = await createDependency();
+      const body = { dependentHostId, providerHostId, kind: 'service_after_provider' };
+      return ask('updateHostDependency', { params: { dependencyId: id }, body, version });
+    },
+  ],
+  [
+    'removeHostDependency',
+    async () => {
+      const { id, version } = await createDependency();
+      return ask('removeHostDependency', { params: { dependencyId: id }, version });
+    },
+  ],
   ['verifyAudit', () => ask('verifyAudit')],
   [
     'updateHost',
@@ -238,6 +285,10 @@ const uses: readonly (readonly [RouteName, () => Promise<unknown>])[] = [
   [
     'retryHostRun',
     async () => ask('retryHostRun', { params: { hostRunId: await failedHostRun() }, body: reason }),
+  ],
+  [
+    'acceptHostRun',
+    async () => ask('acceptHostRun', { params: { hostRunId: await failedHostRun() }, body: reason }),
   ],
   ['closeLock', async () => desk.must('alice', 'closeLock', { body: await lockBy('alice', 'locked') })],
   [

@@ -112,6 +112,10 @@ const acts: Readonly<Record<NonNullable<Shot['act']>, (page: Page) => Promise<vo
     await page.getByRole('button', { name: /Émettre le jeton|Issue the token/ }).click();
     await page.getByText(/Collez cette ligne|Paste this line/).waitFor();
   },
+  newGroup: async (page) => {
+    await page.getByRole('button', { name: /^(Modifier Imagerie|Edit Imagerie)$/ }).click();
+    await page.getByRole('dialog').waitFor();
+  },
   newPolicy: async (page) => {
     await page
       .getByRole('main')

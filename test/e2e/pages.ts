@@ -17,6 +17,7 @@ export interface Shot {
     | 'newPolicy'
     | 'newWindow'
     | 'newFreeze'
+    | 'newGroup'
     | 'expand';
 }
 
@@ -26,6 +27,7 @@ const settings = [
   'sites',
   'enrolment',
   'agents',
+  'groups',
   'policies',
   'windows',
   'approvers',
@@ -67,6 +69,7 @@ export const shots: readonly Shot[] = [
   { name: 'audit-entry', path: `${t}/audit`, act: 'entry' },
   ...settings.map((part) => ({ name: `settings-${part}`, path: `${t}/settings/${part}` })),
   { name: 'enrolment-token', path: `${t}/settings/enrolment`, act: 'enrol' },
+  { name: 'group-editor', path: `${t}/settings/groups`, act: 'newGroup' },
   { name: 'policy-editor', path: `${t}/settings/policies`, act: 'newPolicy' },
   { name: 'window-editor', path: `${t}/settings/windows`, act: 'newWindow' },
   { name: 'freeze-editor', path: `${t}/settings/windows`, act: 'newFreeze' },

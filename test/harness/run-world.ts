@@ -12,6 +12,7 @@ import {
   type CommandsService,
 } from '../../server/src/features/commands/commands.module.ts';
 import { setActiveRun } from '../../server/src/features/fleet/fleet.repository.ts';
+import { createGroupsModule } from '../../server/src/features/groups/groups.module.ts';
 import { createRunsModule } from '../../server/src/features/runs/runs.module.ts';
 import { systemClock, type Clock } from '../../server/src/platform/clock.ts';
 import { newId } from '../../server/src/platform/ids.ts';
@@ -78,6 +79,7 @@ export class RunWorld {
   /** What is frozen now. */
   frozen: { freezeId: string; name: string; endMs: number } | null = null;
   readonly lock = { tenant: false, runIds: [] as string[] };
+  groups!: ReturnType<typeof createGroupsModule>;
   database!: TestDatabase;
   audit!: AuditProcess;
   server!: ServerProcess;
@@ -95,6 +97,9 @@ export class RunWorld {
     world.#admin = new pg.Client({ connectionString: world.database.superuserUrl });
     await world.#admin.connect();
     await world.#populate(hosts);
+    world.groups = createGroupsModule({
+      ...{ db: world.audit.db, audit: world.audit.writer, newId, emit: () => Promise.resolve() },
+    });
     world.server = world.#startServer();
     for (const agent of world.agents) await agent.connect(world.server);
     return world;
@@ -266,6 +271,7 @@ export class RunWorld {
         return Promise.resolve();
       },
       fleet: { setActiveRun },
+      groups: this.groups.service,
       trust: { lockOf: () => Promise.resolve({ tenant: this.lock.tenant, runIds: [...this.lock.runIds] }) },
       frozenAt: () => Promise.resolve(this.frozen),
       seal: (tenantId, entryId) => audit.sealer.sealed(tenantId, entryId, { timeoutMs: sealWithinMs }),

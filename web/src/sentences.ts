@@ -14,6 +14,8 @@ function inWords(values: Values): Record<string, string | number> {
     if (name === 'state' || name === 'from' || name === 'to') words[name] = tCode('hostRun', String(value));
     else if (name === 'step') words[name] = tCode('step', String(value));
     else if (name === 'code') words[name] = tCode('code', String(value));
+    else if (name === 'cause') words[name] = tCode('downCause', String(value));
+    else if (name === 'kind') words[name] = tCode('dependencyKind', String(value));
     else if (name === 'check') words[name] = sayCheckName(String(value));
     else if (name.endsWith('Bytes')) words[name] = showBytes(Number(value));
     else if (name === 'seconds') words[name] = showNumber(Math.round(Number(value) * 10) / 10);
@@ -31,6 +33,16 @@ export function sayDecision(decision: Pick<Decision, 'code' | 'values'>): string
 /** Why a host is in a plan or not. */
 export function sayPlanDecision(decision: { code: string; values: Values }): string {
   return tCode('planDecision', decision.code, inWords(decision.values));
+}
+
+/** Why a host is in its wave and not in the one before. */
+export function sayPlacement(placement: { code: string; values: Values }): string {
+  return tCode('planPlacement', placement.code, inWords(placement.values));
+}
+
+/** Why no order exists for some hosts. */
+export function sayOrderRefusal(refusal: { code: string; values: Values }): string {
+  return tCode('planRefusal', refusal.code, inWords(refusal.values));
 }
 
 export function sayWarning(warning: { code: string; values: Values }): string {

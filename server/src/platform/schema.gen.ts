@@ -237,11 +237,42 @@ export interface Freezes {
   version: Generated<number>;
 }
 
+export interface GroupMembers {
+  group_id: string;
+  host_id: string;
+  position: number;
+  tenant_id: Generated<string>;
+}
+
+export interface Groups {
+  budget_hosts: number;
+  budget_kind: string;
+  created_at: Generated<Timestamp>;
+  description: Generated<string>;
+  id: string;
+  name: string;
+  ordered: boolean;
+  tenant_id: Generated<string>;
+  updated_at: Generated<Timestamp>;
+  version: Generated<number>;
+}
+
 export interface HostClaims {
   claimed_at: Generated<Timestamp>;
   host_id: string;
   run_id: string;
   tenant_id: Generated<string>;
+}
+
+export interface HostDependencies {
+  created_at: Generated<Timestamp>;
+  dependent_host_id: string;
+  id: string;
+  kind: string;
+  provider_host_id: string;
+  tenant_id: Generated<string>;
+  updated_at: Generated<Timestamp>;
+  version: Generated<number>;
 }
 
 export interface HostFacts {
@@ -292,6 +323,7 @@ export interface HostRunLog {
 }
 
 export interface HostRuns {
+  accepted_at: Timestamp | null;
   agent_id: string;
   deadline_at: Timestamp | null;
   ended_at: Timestamp | null;
@@ -324,6 +356,7 @@ export interface HostRuns {
 }
 
 export interface Hosts {
+  carries_atlas: Generated<boolean>;
   created_at: Generated<Timestamp>;
   health_checks: Json;
   health_checks_chosen: Generated<boolean>;
@@ -588,7 +621,10 @@ export interface Database {
   event_heads: EventHeads;
   events: Events;
   freezes: Freezes;
+  group_members: GroupMembers;
+  groups: Groups;
   host_claims: HostClaims;
+  host_dependencies: HostDependencies;
   host_facts: HostFacts;
   host_overview: HostOverview;
   host_run_log: HostRunLog;

@@ -5,6 +5,7 @@ import type { AuditEntry } from '#contract/audit.ts';
 import type { RouteName } from '#contract/routes.ts';
 import { digestWords } from '#contract/words.ts';
 import { agentOf, at, hostDetail, hosts, idOf, sha, sites, tenantId } from './fleetData.ts';
+import { dependencies, groups, relationsOf } from './groupData.ts';
 import { people, planDetail, plans, policy, preview, releaseDetail, releases, trust } from './releaseData.ts';
 import { hostRunDetail, hostRuns, logLines, runDetail, runs } from './runData.ts';
 import {
@@ -184,6 +185,9 @@ export const answers: Partial<Record<RouteName, Answer>> = {
   getFleetSummary: summary,
   listHosts,
   getHost: ({ params }) => found(hostDetail(params.hostId ?? '')),
+  getHostRelations: ({ params }) => relationsOf(params.hostId ?? ''),
+  listGroups: (call) => page(groups, call),
+  listHostDependencies: (call) => page(dependencies, call),
   scanHost: () => ({ commandId: idOf('scan') }),
   listAgents: (call) => page(hosts.map(agentOf), call),
   listEnrolmentTokens: (call) => page(tokens, call),

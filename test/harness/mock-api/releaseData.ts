@@ -49,6 +49,18 @@ export const policy: MaintenancePolicy = {
   version: 4,
 };
 
+/** One of each reason, so that pictures show them all. */
+function placementAt(index: number): NonNullable<PlanHost['placement']> {
+  const host = hosts[1]?.hostname ?? '';
+  if (index < 4) return { code: index === 1 ? 'canary_first' : 'first_free_place', values: {} };
+  const later: NonNullable<PlanHost['placement']>[] = [
+    { code: 'group_budget', values: { group: 'Imagerie', host, wave: 1, maxDown: 1 } },
+    { code: 'after_host', values: { host, wave: 1, kind: 'service_after_provider' } },
+    { code: 'wave_full', values: { wave: 1, hosts: 3 } },
+  ];
+  return later[index % later.length] ?? { code: 'atlas_last', values: {} };
+}
+
 function planHost(index: number): PlanHost {
   const host = hosts[index];
   const updates = updatesOf(index).filter((update) => update.security);
@@ -66,6 +78,7 @@ function planHost(index: number): PlanHost {
         : { code: 'nothing_pending', values: {} },
     wave: included ? (index < 4 ? 1 : 2) : null,
     order: included ? index : null,
+    ...(included ? { placement: placementAt(index) } : {}),
     rollbackTier: included ? 1 : 0,
     packages: updates.map(({ name, arch, fromVersion, version, sha256 }) => ({
       name,
@@ -131,6 +144,7 @@ export function preview(hostCount = 14): PlanPreview {
       ],
     },
     hosts: planned,
+    refusals: [],
     counts: {
       hosts: planned.length,
       included: included.length,

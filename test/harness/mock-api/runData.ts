@@ -26,7 +26,18 @@ function hostRunAt(index: number): HostRunSummary {
       ? { at: at(-4), code: 'rolled_back' as const, values: { seconds: 14.2 } }
       : state === 'agent_lost'
         ? { at: at(-1), code: 'agent_silent' as const, values: { state: 'restarting', seconds: 61 } }
-        : null;
+        : state === 'planned' && index % 2 === 1
+          ? {
+              ...{ at: at(-1), code: 'waits_for_group' as const },
+              values: {
+                group: 'Imagerie',
+                host: hosts[1]?.hostname ?? '',
+                cause: 'rolled_back',
+                run: 42,
+                maxDown: 1,
+              },
+            }
+          : null;
   return {
     id: idOf('hostRun', index),
     runId: idOf('run', 42),
@@ -49,6 +60,7 @@ function hostRunAt(index: number): HostRunSummary {
     rollbackTier: 1,
     startedAt: state === 'planned' ? null : at(-9),
     endedAt: ended ? at(-4) : null,
+    acceptedAt: null,
     lastHeardAt: at(state === 'agent_lost' ? -1.2 : -0.1),
     lastDecision: decision,
     rollbackSeconds: state === 'rolled_back' ? 14.2 : null,

@@ -6,6 +6,8 @@ import { describe, expect, it } from 'vitest';
 import { auditActions } from '#contract/audit.ts';
 import { errorCodes } from '#contract/errors.ts';
 import { agentStates, hostStatuses } from '#contract/fleet.ts';
+import { dependencyKinds } from '#contract/groups.ts';
+import { orderRefusalCodes, placementCodes } from '#contract/plans.ts';
 import { releaseStates } from '#contract/releases.ts';
 import { outcomes, resultCodes } from '#contract/results.ts';
 import { Decision, hostRunStates, runStates } from '#contract/runs.ts';
@@ -93,6 +95,9 @@ describe('the catalogues', () => {
       ...outcomes.map((outcome) => `stepState.${outcome}`),
       ...resultCodes.map((code) => `code.${code}`),
       ...auditActions.map((action) => `auditAction.${action}`),
+      ...placementCodes.map((code) => `planPlacement.${code}`),
+      ...orderRefusalCodes.map((code) => `planRefusal.${code}`),
+      ...dependencyKinds.map((kind) => `dependencyKind.${kind}`),
       ...decisionCodes.map((code) => `decision.${code}`),
       ...scheduleProblemCodes.map((code) => `windowProblem.${code}`),
     ];

@@ -3,6 +3,7 @@ import { audit } from './en/audit.ts';
 import { errors } from './en/errors.ts';
 import { fleet } from './en/fleet.ts';
 import { frame } from './en/frame.ts';
+import { groups } from './en/groups.ts';
 import { plans } from './en/plans.ts';
 import { releases } from './en/releases.ts';
 import { runs } from './en/runs.ts';
@@ -18,6 +19,7 @@ export const en: Readonly<Record<MessageKey, string>> = {
   ...errors,
   ...fleet,
   ...frame,
+  ...groups,
   ...plans,
   ...releases,
   ...runs,

@@ -3,6 +3,7 @@ import { audit } from './fr/audit.ts';
 import { errors } from './fr/errors.ts';
 import { fleet } from './fr/fleet.ts';
 import { frame } from './fr/frame.ts';
+import { groups } from './fr/groups.ts';
 import { plans } from './fr/plans.ts';
 import { releases } from './fr/releases.ts';
 import { runs } from './fr/runs.ts';
@@ -17,6 +18,7 @@ export const fr = {
   ...errors,
   ...fleet,
   ...frame,
+  ...groups,
   ...plans,
   ...releases,
   ...runs,

@@ -105,15 +105,17 @@ export async function updateHost(
     readonly siteId?: string;
     readonly tags?: readonly string[];
     readonly healthChecks?: readonly HealthCheck[];
+    readonly carriesAtlas?: boolean;
   },
 ): Promise<boolean> {
-  const { siteId, tags, healthChecks } = change;
+  const { siteId, tags, healthChecks, carriesAtlas } = change;
   const { numUpdatedRows } = await tx
     .updateTable('hosts')
     .set({
       id: host.id,
       ...(siteId === undefined ? {} : { site_id: siteId }),
       ...(tags === undefined ? {} : { tags: [...tags] }),
+      ...(carriesAtlas === undefined ? {} : { carries_atlas: carriesAtlas }),
       ...(healthChecks === undefined
         ? {}
         : { health_checks: JSON.stringify(healthChecks), health_checks_chosen: true }),

@@ -20,6 +20,7 @@ interface HostChange {
   readonly siteId?: string;
   readonly tags?: readonly string[];
   readonly healthChecks?: readonly HealthCheck[];
+  readonly carriesAtlas?: boolean;
 }
 
 /** Knows the hosts, what their agents say about them, and which run has them. */

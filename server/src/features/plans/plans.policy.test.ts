@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { Inventory, PendingUpdate } from '#contract/inventory.ts';
 import type { MaintenancePolicyBody } from '#contract/plans.ts';
 import { ordersFor } from './plan-document.policy.ts';
-import { checksFor, planHosts, selectUpdates, waveOf } from './plans.policy.ts';
+import { checksFor, planHosts, selectUpdates } from './plans.policy.ts';
 import type { PlanCandidate } from './plans.policy.ts';
 
 const now = Date.parse('2026-11-21T20:00:00.000Z');
@@ -77,8 +77,9 @@ function candidate(hostname: string, over: Partial<PlanCandidate> = {}): PlanCan
   };
 }
 
+const alone = { hostnames: new Map(), groups: [], dependencies: [], atlasHostIds: [] };
 const plan = (body: MaintenancePolicyBody, hosts: PlanCandidate[]) =>
-  planHosts(body, hosts, { now, expected: new Map() });
+  planHosts(body, hosts, { now, expected: new Map(), relations: alone }).hosts;
 
 describe('planning of hosts', () => {
   it('leaves out, with the reason, every host that cannot be changed safely', () => {
@@ -172,25 +173,37 @@ describe('planning of hosts', () => {
     );
   });
 
-  it('never puts more hosts in a wave than the policy says, whatever the sizes', () => {
-    fc.assert(
-      fc.property(
-        fc.integer({ min: 1, max: 20 }),
-        fc.integer({ min: 1, max: 20 }),
-        fc.integer({ min: 1, max: 200 }),
-        (firstSize, size, count) => {
-          const body = { ...policy, waves: { ...policy.waves, firstSize, size } };
-          const perWave = new Map<number, number>();
-          for (let index = 0; index < count; index += 1) {
-            const wave = waveOf(body, index);
-            perWave.set(wave, (perWave.get(wave) ?? 0) + 1);
-          }
-          expect([...perWave.keys()]).toEqual(Array.from({ length: perWave.size }, (_, index) => index + 1));
-          for (const [wave, hosts] of perWave)
-            expect(hosts).toBeLessThanOrEqual(wave === 1 ? firstSize : size);
+  it('orders only the hosts that change, and says of those without an order that they have none', () => {
+    const relations = {
+      ...alone,
+      groups: [
+        {
+          name: 'duo',
+          hostIds: ['host-a', 'host-b'],
+          budget: { kind: 'max_unavailable' as const, hosts: 1 },
+          ordered: false,
         },
-      ),
-    );
+      ],
+      dependencies: [
+        { dependentId: 'host-c', providerId: 'host-d', kind: 'service_after_provider' as const },
+        { dependentId: 'host-d', providerId: 'host-c', kind: 'service_after_provider' as const },
+      ],
+    };
+    const calm = candidate('x', { inventory: inventory({ updates: [] }) });
+    const hosts = [...['d', 'c', 'b', 'a'].map((name) => candidate(name)), calm];
+    const planned = planHosts(policy, hosts, { now, expected: new Map(), relations });
+    expect(
+      planned.hosts.map((host) => [host.hostname, host.wave, host.placement?.code ?? host.decision.code]),
+    ).toEqual([
+      ['a', 1, 'first_free_place'],
+      ['b', 2, 'group_budget'],
+      ['c', null, 'no_order'],
+      ['d', null, 'no_order'],
+      ['x', null, 'nothing_pending'],
+    ]);
+    expect(planned.refusals.map(({ code, values }) => [code, values.path])).toEqual([
+      ['dependency_cycle', 'c → d → c'],
+    ]);
   });
 
   it('gives the same plan whatever the order in which the hosts came', () => {

@@ -1,6 +1,7 @@
 import type { Inventory, PendingUpdate } from '#contract/inventory.ts';
-import type { MaintenancePolicyBody, PlanHost } from '#contract/plans.ts';
+import type { MaintenancePolicyBody, OrderRefusal, PlanHost } from '#contract/plans.ts';
 import type { HealthCheck, PinnedPackage } from '#contract/verbs.ts';
+import { orderHosts, type OrderFacts } from './order.policy.ts';
 
 /** A host as the planner sees it. */
 export interface PlanCandidate {
@@ -20,6 +21,9 @@ export interface ExpectedSeconds {
   readonly high: number;
   readonly basis: 'host_history' | 'fleet_history';
 }
+
+/** What hosts have to do with each other, as the groups feature tells it. */
+export type HostRelations = Pick<OrderFacts, 'hostnames' | 'groups' | 'dependencies' | 'atlasHostIds'>;
 
 type DecisionCode = PlanHost['decision']['code'];
 type Values = PlanHost['decision']['values'];
@@ -148,40 +152,67 @@ function planHost(policy: MaintenancePolicyBody, host: PlanCandidate, now: numbe
   };
 }
 
-/** Hosts tagged `canary` go first, then by name: the same request always gives the same order. */
+/** Canaries first, then by name: the same request always gives the same list. */
 function inOrder(candidates: readonly PlanCandidate[]): PlanCandidate[] {
-  const rank = (host: PlanCandidate): number => (host.tags.includes('canary') ? 0 : 1);
+  const rank = (host: PlanCandidate): number => (isCanary(host) ? 0 : 1);
   return [...candidates].sort(
     (a, b) => rank(a) - rank(b) || (a.hostname < b.hostname ? -1 : a.hostname > b.hostname ? 1 : 0),
   );
 }
 
-/** Number of the wave, from 1, of the n-th included host, from 0. */
-export function waveOf(policy: MaintenancePolicyBody, index: number): number {
-  const { firstSize, size } = policy.waves;
-  return index < firstSize ? 1 : 2 + Math.floor((index - firstSize) / size);
+function isCanary(host: PlanCandidate): boolean {
+  return host.tags.includes('canary');
+}
+
+interface PlanContext {
+  readonly now: number;
+  readonly expected: ReadonlyMap<string, ExpectedSeconds>;
+  readonly relations: HostRelations;
+}
+
+/** The hosts that change, in their order, then those that are left out; and why no order exists, when none does. */
+export interface PlannedHosts {
+  readonly hosts: PlanHost[];
+  readonly refusals: OrderRefusal[];
 }
 
 /**
  * Decides, for each candidate, whether it is in the plan and why, and gives the included ones their order and wave.
- * Pure: the same candidates, policy and instant give the same plan.
+ * Pure: the same candidates, policy, relations and instant give the same plan.
  */
 export function planHosts(
   policy: MaintenancePolicyBody,
   candidates: readonly PlanCandidate[],
-  context: { readonly now: number; readonly expected: ReadonlyMap<string, ExpectedSeconds> },
-): PlanHost[] {
-  let order = 0;
-  return inOrder(candidates).map((candidate) => {
-    const host = planHost(policy, candidate, context.now);
-    if (!host.included) return host;
-    const placed = {
-      ...host,
-      order,
-      wave: waveOf(policy, order),
-      expectedSeconds: context.expected.get(host.hostId) ?? null,
-    };
-    order += 1;
-    return placed;
+  context: PlanContext,
+): PlannedHosts {
+  const judged = inOrder(candidates).map((candidate) => ({
+    candidate,
+    host: planHost(policy, candidate, context.now),
+  }));
+  const { placed, refusals } = orderHosts({
+    ...context.relations,
+    hosts: judged
+      .filter(({ host }) => host.included)
+      .map(({ candidate }) => ({
+        hostId: candidate.hostId,
+        hostname: candidate.hostname,
+        canary: isCanary(candidate),
+      })),
+    waves: policy.waves,
   });
+  const byId = new Map(judged.map(({ host }) => [host.hostId, host]));
+  const included = placed.flatMap(({ hostId, wave, order, reason }): PlanHost[] => {
+    const host = byId.get(hostId);
+    if (host === undefined) return [];
+    byId.delete(hostId);
+    return [
+      { ...host, wave, order, placement: reason, expectedSeconds: context.expected.get(hostId) ?? null },
+    ];
+  });
+  const left = [...byId.values()].map((host) => (host.included ? withoutOrder(host) : host));
+  return { hosts: [...included, ...left], refusals: [...refusals] };
+}
+
+function withoutOrder(host: PlanHost): PlanHost {
+  return { ...host, included: false, decision: { code: 'no_order', values: {} } };
 }

@@ -23,7 +23,7 @@ import { planDocument } from './plan-document.policy.ts';
 import type { PlanDocument } from './plan-document.policy.ts';
 import { planDuration, type PlanDuration } from './plan-duration.policy.ts';
 import { planHosts } from './plans.policy.ts';
-import type { ExpectedSeconds, PlanCandidate } from './plans.policy.ts';
+import type { ExpectedSeconds, HostRelations, PlanCandidate } from './plans.policy.ts';
 import * as repository from './plans.repository.ts';
 import type { PlanRow } from './plans.repository.ts';
 
@@ -62,6 +62,8 @@ export interface PlansDeps {
       asked: TimeAsked & { readonly notBefore: string; readonly notAfter: string },
     ) => Promise<PlanTime>;
   };
+  /** Groups and dependencies of the tenant. */
+  readonly relations: (tx: TenantTx) => Promise<HostRelations>;
   readonly trust: {
     readonly current: (tx: TenantTx) => Promise<{ readonly document: PolicyDocument } | null>;
   };
@@ -127,6 +129,21 @@ function givenTime(
   return { notBefore, notAfter };
 }
 
+/** Names each host for which there is no order, with the reason. */
+function refuseImpossible(request: PlanRequest, { refusals = [] }: PlanPreview): void {
+  if (refusals.length === 0) return;
+  throw new AppError('plan_impossible', {
+    detail: refusals.map(({ code, values }) => `${code}: ${Object.values(values).join(', ')}`).join('; '),
+    fields: refusals.flatMap(({ code, hostIds, values }) =>
+      request.hostIds.flatMap((hostId, index) =>
+        hostIds.includes(hostId)
+          ? [{ path: `/body/hostIds/${index}`, rule: code, message: Object.values(values).join(', ') }]
+          : [],
+      ),
+    ),
+  });
+}
+
 export class PlansService {
   readonly #deps: PlansDeps;
 
@@ -145,17 +162,22 @@ export class PlansService {
         subjectId: request.policyId,
         outcome: 'ok',
         digest: null,
-        details: { hosts: preview.counts.hosts, included: preview.counts.included },
+        details: {
+          hosts: preview.counts.hosts,
+          included: preview.counts.included,
+          refusals: (preview.refusals ?? []).map(({ code, values }) => ({ code, ...values })),
+        },
       });
       return preview;
     });
   }
 
-  /** Makes an immutable plan. Errors: as preview, and nothing_to_install when no host would be changed. */
+  /** Makes an immutable plan. Errors: as preview, plan_impossible, and nothing_to_install when no host would be changed. */
   async create(actor: TenantActor, request: PlanRequest): Promise<PlanDetail> {
     const id = this.#deps.newId();
     await this.#deps.db.inTenant(actor.tenantId, async (tx) => {
       const preview = await this.#compose(tx, actor, request);
+      refuseImpossible(request, preview);
       if (preview.counts.included === 0) {
         throw new AppError('nothing_to_install', { detail: 'no host of this plan would be changed' });
       }
@@ -231,7 +253,8 @@ export class PlansService {
       });
     }
     const expected = await this.#deps.expectedSeconds(tx, request.hostIds);
-    const hosts = planHosts(policy, candidates, { now, expected });
+    const relations = await this.#deps.relations(tx);
+    const { hosts, refusals } = planHosts(policy, candidates, { now, expected, relations });
     const { hostIds, windowIds = [] } = request;
     const asked = { hostIds, expected: planDuration(hosts, policy.waves.pauseS) };
     const { times } = this.#deps;
@@ -249,6 +272,7 @@ export class PlansService {
       title: request.title,
       ...time,
       hosts,
+      refusals,
       counts: counts(hosts),
       class: 'R2' as const,
       signersNeeded: trust?.document.thresholds.R2 ?? 2,

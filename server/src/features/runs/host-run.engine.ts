@@ -5,6 +5,8 @@ import { toInstant } from '../../platform/clock.ts';
 import type { TenantTx } from '../../platform/db.ts';
 import { AppError } from '../../platform/errors.ts';
 import type { OrderRow, StoredResult } from '../commands/commands.module.ts';
+import { holdOf, type Hold } from './group-budget.policy.ts';
+import { hostFactsOf } from './group-budget.repository.ts';
 import { stepVerbs } from './host-run.clocks.ts';
 import {
   isBeforeChange,
@@ -14,6 +16,7 @@ import {
   type HostRunEvent,
 } from './host-run.model.ts';
 import { decide } from './host-run.policy.ts';
+import { isGreen } from './host-run.results.ts';
 import { createQueue, type KeyedQueue } from './keyed.queue.ts';
 import { advanceTopic, type RunsDeps } from './runs.deps.ts';
 import * as repository from './runs.repository.ts';
@@ -136,8 +139,18 @@ export class HostRunEngine {
     events: readonly HostRunEvent[],
   ): Promise<readonly HostRunEvent[]> {
     if (row.run.state !== 'planned' || !events.some(({ type }) => type === 'start')) return events;
+    const hold = await this.#holdOf(tx, row.hostId);
+    if (hold !== null) return [{ type: 'held', hold }];
     if (await this.#deps.fleet.setActiveRun(tx, row.hostId, row.runId)) return events;
     return [{ type: 'occupied' }];
+  }
+
+  /** Budgets hold at this very moment, whatever the waves say and whichever run took a member down. */
+  async #holdOf(tx: TenantTx, hostId: string): Promise<Hold | null> {
+    const around = await this.#deps.groups.lockAround(tx, hostId);
+    if (around === null) return null;
+    const hosts = await hostFactsOf(tx, around.hostIds);
+    return holdOf(hostId, around.groups, { hosts, guests: around.guests });
   }
 
   async #createOrders(tx: TenantTx, row: HostRunRow, effects: readonly Effect[]): Promise<OrderRow[]> {
@@ -183,7 +196,7 @@ export class HostRunEngine {
       tx,
       decisions.map((decision) => ({ ...decision, id: newId(), runId: row.runId, hostRunId: row.id })),
     );
-    await audit.recordMany(tx, transitionEntries(row, effects));
+    await audit.recordMany(tx, [...transitionEntries(row, effects), ...holdEntries(row, effects)]);
     const ended = isTerminal(after.state) && !isTerminal(row.run.state);
     if (ended && after.startedAtMs !== null) await fleet.setActiveRun(tx, row.hostId, null);
     if (ended) await outbox.publish(tx, [{ topic: advanceTopic, payload: { runId: row.runId } }]);
@@ -224,8 +237,26 @@ export function toEvents(stored: readonly StoredResult[], orders: readonly Order
     const by = facts.rollbackBy;
     if (result.verb !== 'guard.rollback' || (by !== 'agent' && by !== 'guardian')) return [];
     const succeeded = outcome === 'succeeded';
-    return [{ type: 'selfRollback', by, succeeded, fence, phasesMs: facts.phasesMs ?? {} }];
+    const phasesMs = facts.phasesMs ?? {};
+    return [{ type: 'selfRollback', by, succeeded, fence, phasesMs, isGreen: isGreen(facts) }];
   });
+}
+
+/** That a host has to wait for others is a decision about them too: it is in the log, not on the screen only. */
+function holdEntries(row: HostRunRow, effects: readonly Effect[]): AuditDraft[] {
+  return effects
+    .filter((effect) => effect.type === 'decide')
+    .filter(({ code }) => code === 'waits_for_group' || code === 'group_lets_none_go')
+    .map(({ code, values }) => ({
+      action: 'host_run.held',
+      actorKind: 'system',
+      actorId: null,
+      subjectType: 'host_run',
+      subjectId: row.id,
+      outcome: 'ok',
+      digest: null,
+      details: { code, ...values, runId: row.runId, hostId: row.hostId, hostname: row.hostname },
+    }));
 }
 
 function transitionEntries(row: HostRunRow, effects: readonly Effect[]): AuditDraft[] {

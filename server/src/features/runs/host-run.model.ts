@@ -2,6 +2,7 @@ import type { ResultCode, ResultFacts, Outcome } from '#contract/results.ts';
 import type { Decision, HostRunOutcomes, HostRunState } from '#contract/runs.ts';
 import { terminalHostRunStates } from '#contract/runs.ts';
 import type { OrderStep } from '#contract/trust.ts';
+import type { Hold } from './group-budget.policy.ts';
 
 export type DecisionCode = Decision['code'];
 export type RestartPolicy = 'if_required' | 'always' | 'never';
@@ -62,6 +63,10 @@ export interface HostRun {
   /** When the failure was seen that the rollback answers. */
   readonly detectedAtMs: number | null;
   readonly rollbackSeconds: number | null;
+  /** Checks were green after the rollback. Absent in memories of before there were groups. */
+  readonly restoredGreen?: boolean;
+  /** Why it waits though its wave has begun, and since when. */
+  readonly held?: { readonly why: string; readonly sinceMs: number } | null;
   readonly startedAtMs: number | null;
   readonly endedAtMs: number | null;
 }
@@ -83,12 +88,16 @@ export interface SelfRollback {
   readonly succeeded: boolean;
   readonly fence: number;
   readonly phasesMs: Readonly<Record<string, number>>;
+  /** Checks ran after it and were green. */
+  readonly isGreen: boolean;
 }
 
 export type HostRunEvent =
   | { readonly type: 'start' }
   /** Another run holds the host. */
   | { readonly type: 'occupied' }
+  /** Its wave has begun, and a group that it belongs to has no budget left. */
+  | { readonly type: 'held'; readonly hold: Hold }
   | { readonly type: 'delivered'; readonly step: OrderStep; readonly attempt: number }
   | { readonly type: 'progress'; readonly step: OrderStep; readonly attempt: number }
   | { readonly type: 'heard' }

@@ -178,10 +178,13 @@ export function giveRestart(draft: Draft): void {
   order(draft, 'restart');
 }
 
-/** The host is back in its previous state. */
-export function concludeRolledBack(draft: Draft, seconds: number | null): void {
+/** The host is back in its previous state; `isGreen` when its checks were run there and held. */
+export function concludeRolledBack(
+  draft: Draft,
+  told: { readonly seconds: number | null; readonly isGreen: boolean },
+): void {
   move(draft, 'rolled_back');
-  patch(draft, { rollbackSeconds: seconds });
+  patch(draft, { rollbackSeconds: told.seconds, restoredGreen: told.isGreen });
   setOutcomes(draft, { patch: 'reverted', guard: 'used' });
 }
 

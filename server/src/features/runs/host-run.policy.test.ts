@@ -181,6 +181,36 @@ describe('silence', () => {
     expect(host.sent()).toHaveLength(before);
   });
 
+  it('says once for each reason that it waits for its group, and how long it was when it may begin', () => {
+    const host = drive();
+    const wait = (other: string) =>
+      host.tell({ type: 'held', hold: { code: 'waits_for_group', values: { group: 'g', host: other } } });
+    wait('a');
+    host.wait(5_000);
+    wait('a');
+    host.wait(5_000);
+    wait('b');
+    expect(host.run.state).toBe('planned');
+    expect(host.decisions()).toEqual(['waits_for_group', 'waits_for_group']);
+    host.tell({ type: 'start' });
+    expect(host.decisions().at(-1)).toBe('wait_over');
+    expect([host.run.state, host.run.held]).toEqual(['preflight', null]);
+  });
+
+  it('knows whether checks were green after a rollback, and takes no check for no proof', () => {
+    const green = { checks: [{ check: 'tcp 80', ok: true, detail: '', tookMs: 1 }] };
+    for (const [facts, proven] of [
+      [green, true],
+      [{}, false],
+    ] as const) {
+      const host = drive();
+      host.upTo('verify');
+      host.answer('verify', { outcome: 'failed', code: 'check_failed' });
+      host.answer('rollback', { facts });
+      expect([host.run.state, host.run.restoredGreen]).toEqual(['rolled_back', proven]);
+    }
+  });
+
   it('ends in the truth that the guardian put the host back', () => {
     const host = drive();
     host.upTo('commit');
@@ -191,6 +221,7 @@ describe('silence', () => {
       succeeded: true,
       fence: 1,
       phasesMs: { detected: 0, switched: 2000, green: 11000 },
+      isGreen: true,
     });
     expect(host.run.state).toBe('rolled_back');
     expect(host.run.rollbackSeconds).toBe(11);

@@ -1,4 +1,5 @@
 import type { OrderStep } from '#contract/trust.ts';
+import type { Hold } from './group-budget.policy.ts';
 import { clocksOf, orderLimitMs } from './host-run.clocks.ts';
 import {
   isBeforeChange,
@@ -156,10 +157,28 @@ function applyBack(draft: Draft, knowsOpen: boolean): void {
   draft.effects.push({ type: 'redeliver', step: open.step, attempt: open.attempt });
 }
 
+/** The host stays where it is; said once for each reason. */
+function hold(draft: Draft, { code, values }: Hold): void {
+  if (draft.run.state !== 'planned') return;
+  const why = JSON.stringify({ code, values });
+  const { held } = draft.run;
+  if (held?.why === why) return;
+  patch(draft, { held: { why, sinceMs: held?.sinceMs ?? draft.nowMs } });
+  note(draft, code, values);
+}
+
+function endHold(draft: Draft): void {
+  const { held } = draft.run;
+  if (held === undefined || held === null) return;
+  note(draft, 'wait_over', { seconds: (draft.nowMs - held.sinceMs) / 1000 });
+  patch(draft, { held: null });
+}
+
 function apply(draft: Draft, event: HostRunEvent): void {
   switch (event.type) {
     case 'start':
       if (draft.run.state !== 'planned') return;
+      endHold(draft);
       patch(draft, { startedAtMs: draft.nowMs, lastHeardAtMs: draft.nowMs });
       proceed(draft, 'preflight');
       return;
@@ -167,6 +186,9 @@ function apply(draft: Draft, event: HostRunEvent): void {
       if (draft.run.state !== 'planned') return;
       note(draft, 'preflight_failed', { reason: 'in_other_run' });
       move(draft, 'superseded');
+      return;
+    case 'held':
+      hold(draft, event.hold);
       return;
     case 'delivered':
       markOpen(draft, event);

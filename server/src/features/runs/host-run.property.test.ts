@@ -52,6 +52,7 @@ const anyEvent: fc.Arbitrary<HostRunEvent> = fc.oneof(
       { type: 'lock' },
       { type: 'unlock' },
       { type: 'windowOver' },
+      { type: 'held', hold: { code: 'waits_for_group', values: { group: 'g', host: 'h' } } },
     ),
   },
   {
@@ -74,6 +75,7 @@ const anyEvent: fc.Arbitrary<HostRunEvent> = fc.oneof(
       succeeded: fc.boolean(),
       fence: fc.constantFrom(1, 0),
       phasesMs: fc.constant({ restore: 10 }),
+      isGreen: fc.boolean(),
     }),
   },
 );

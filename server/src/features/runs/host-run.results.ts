@@ -1,4 +1,4 @@
-import type { ResultCode } from '#contract/results.ts';
+import type { ResultCode, ResultFacts } from '#contract/results.ts';
 import { isTerminal, type SelfRollback, type StepResult } from './host-run.model.ts';
 import {
   concludeRolledBack,
@@ -173,11 +173,17 @@ function rollbackSeconds(draft: Draft, phasesMs: Readonly<Record<string, number>
   return Math.max(measuredMs, observedMs) / second;
 }
 
+/** True when checks were run and every one held; no check is no proof. */
+export function isGreen(facts: ResultFacts): boolean {
+  const checks = facts.checks ?? [];
+  return checks.length > 0 && checks.every(({ ok }) => ok);
+}
+
 function afterRollback(draft: Draft, result: StepResult): void {
   if (result.outcome === 'succeeded') {
     const seconds = rollbackSeconds(draft, result.facts.phasesMs ?? {});
     note(draft, 'rolled_back', { seconds });
-    concludeRolledBack(draft, seconds);
+    concludeRolledBack(draft, { seconds, isGreen: isGreen(result.facts) });
     return;
   }
   note(draft, 'rollback_failed', said(result));
@@ -203,7 +209,8 @@ function recordLateTruth(draft: Draft, result: StepResult): void {
   const well = result.outcome === 'succeeded';
   if (result.step === 'rollback' && well && run.state === 'rollback_failed') {
     note(draft, 'late_truth', said(result));
-    concludeRolledBack(draft, rollbackSeconds(draft, result.facts.phasesMs ?? {}));
+    const seconds = rollbackSeconds(draft, result.facts.phasesMs ?? {});
+    concludeRolledBack(draft, { seconds, isGreen: isGreen(result.facts) });
     return;
   }
   note(draft, 'late_truth', said(result));
@@ -256,7 +263,7 @@ export function applySelfRollback(draft: Draft, event: SelfRollback): void {
     return;
   }
   if (event.succeeded) {
-    concludeRolledBack(draft, seconds);
+    concludeRolledBack(draft, { seconds, isGreen: event.isGreen });
     return;
   }
   if (!['rollback_decision', 'rolling_back', 'agent_lost'].includes(run.state))

@@ -166,7 +166,8 @@ export class RunEngine {
       await this.#audit(tx, row, ['run.started', { number: row.number, releaseId: row.releaseId }]);
     if (state === 'paused' && row.state !== 'paused')
       await this.#audit(tx, row, ['run.paused', { ...last?.values }]);
-    if (effects.length > 0) {
+    // Looking again for those who wait for a group is no news.
+    if (effects.some(({ type }) => type !== 'startWave')) {
       await this.#deps.emit(tx, {
         type: 'run.changed',
         subjectId: row.id,

@@ -78,6 +78,14 @@ describe('a run', () => {
     expect(decideRun({ ...stopped, state: 'scheduled' }, t0 + 60_000)).toEqual([]);
   });
 
+  it('asks again soon for a host that waits for its group, and does not announce its wave a second time', () => {
+    const waiting = { ...member('c', 2, 'planned'), held: true };
+    const held = facts([member('a', 1, 'committed'), waiting]);
+    expect(decideRun(held, t0 + 60_000)).toEqual([{ type: 'startWave', wave: 2, hostRunIds: ['c'] }]);
+    expect(runDeadline(held, t0 + 60_000)).toBe(t0 + 62_000);
+    expect(runDeadline(held, t0 + 2_999_000)).toBe(t0 + 3_000_000);
+  });
+
   it('misses what has not started when the window is over', () => {
     const effects = decideRun(facts(twoWaves('verifying', 'planned')), t0 + 3_000_000);
     expect(effects.at(-1)).toEqual({ type: 'miss', hostRunIds: ['c'] });

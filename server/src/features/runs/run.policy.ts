@@ -48,6 +48,9 @@ export function limitsOf(notBefore: Date, notAfter: Date): Limits {
   return { startBy: by, changeBy: by };
 }
 
+/** How often a host that waits for a group looks again. */
+const holdLookMs = 2_000;
+
 export type RunEffect =
   | { readonly type: 'transition'; readonly from: RunState; readonly to: RunState }
   | { readonly type: 'startWave'; readonly wave: number; readonly hostRunIds: readonly string[] }
@@ -137,8 +140,8 @@ function advanceRunning(facts: RunFacts, nowMs: number): RunEffect[] {
   const waits = waitForThaw(facts, planned.length);
   if (waits !== null) return waits;
   const start: RunEffect = { type: 'startWave', wave: next.wave, hostRunIds: waiting };
-  // A rest of a wave, after a crash or a retry, is no new wave.
-  if (waiting.length < next.members.length) return [start];
+  // A rest of a wave, after a crash, a retry or a wait for a group, is no new wave.
+  if (waiting.length < next.members.length || next.members.some(({ held }) => held === true)) return [start];
   return [
     { type: 'decide', code: 'wave_started', values: { wave: next.wave, hosts: waiting.length } },
     start,
@@ -184,5 +187,8 @@ export function runDeadline(facts: RunFacts, nowMs: number): number | null {
   if (waitsForThaw && facts.sealed) return Math.min(frozen.endMs, startByMs, nowMs + frozenLookMs);
   if (facts.state === 'scheduled') return Math.min(nowMs + 1000, startByMs);
   const next = facts.state === 'running' ? nextWave(facts) : null;
+  // Somebody of a wave under way has not begun: who is down is looked at again soon.
+  if (next !== null && next.startsAtMs <= nowMs && next.members.some(({ state }) => state === 'planned'))
+    return Math.min(nowMs + holdLookMs, startByMs);
   return next !== null && next.startsAtMs > nowMs ? Math.min(next.startsAtMs, startByMs) : startByMs;
 }

@@ -6,6 +6,7 @@ import type { NewId } from '../../platform/ids.ts';
 import type { Logger } from '../../platform/log.ts';
 import type { Outbox } from '../../platform/outbox.ts';
 import type { HoldingFreeze } from './run.policy.ts';
+import type { WatchedGroup } from './group-budget.policy.ts';
 import type { CommandsService } from '../commands/commands.module.ts';
 
 /** What the runs feature needs of the others; main.ts hands it over. */
@@ -21,6 +22,21 @@ export interface RunsDeps {
   readonly fleet: {
     /** Claims the host for a run, or gives it back with null. False when another run holds it. */
     readonly setActiveRun: (tx: TenantTx, hostId: string, runId: string | null) => Promise<boolean>;
+  };
+  readonly groups: {
+    /**
+     * The groups that feel it when this host goes down, with every host that matters to them, held still until the transaction ends.
+     * Null when there is none.
+     */
+    readonly lockAround: (
+      tx: TenantTx,
+      hostId: string,
+    ) => Promise<{
+      readonly groups: readonly WatchedGroup[];
+      /** Members of these groups, and the hypervisors under them. */
+      readonly hostIds: readonly string[];
+      readonly guests: ReadonlyMap<string, readonly string[]>;
+    } | null>;
   };
   readonly trust: {
     /** The emergency stop as it is now. */

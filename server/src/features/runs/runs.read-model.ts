@@ -87,6 +87,7 @@ export function hostRunSummary(row: HostRunRow): HostRunSummary {
     rollbackTier: run.terms.rollbackTier,
     startedAt: run.startedAtMs === null ? null : toInstant(run.startedAtMs),
     endedAt: run.endedAtMs === null ? null : toInstant(run.endedAtMs),
+    acceptedAt: instant(row.acceptedAt),
     lastHeardAt: heardMs === 0 ? null : toInstant(heardMs),
     lastDecision: row.lastDecision,
     rollbackSeconds: run.rollbackSeconds,

@@ -66,6 +66,7 @@ export interface HostRunRow {
   readonly lastDecision: Decision | null;
   readonly logLines: number;
   readonly replacedBy: string | null;
+  readonly acceptedAt: Date | null;
   readonly version: number;
 }
 
@@ -220,6 +221,7 @@ export function selectHostRuns(tx: TenantTx) {
       sql<Decision | null>`last_decision`.as('lastDecision'),
       'log_lines as logLines',
       'replaced_by as replacedBy',
+      'accepted_at as acceptedAt',
       'version',
     ]);
 }
@@ -232,16 +234,23 @@ export async function getHostRun(tx: TenantTx, hostRunId: string): Promise<HostR
 export async function membersOf(tx: TenantTx, runId: string): Promise<WaveMember[]> {
   const rows = await tx
     .selectFrom('host_runs')
-    .select(['id', 'wave', sql<HostRunState>`state`.as('state'), 'ended_at'])
+    .select([
+      'id',
+      'wave',
+      sql<HostRunState>`state`.as('state'),
+      'ended_at',
+      sql<boolean>`coalesce(jsonb_typeof(memory->'held') = 'object', false)`.as('held'),
+    ])
     .where('run_id', '=', runId)
     .where('replaced_by', 'is', null)
     .orderBy('wave')
     .orderBy('position')
     .execute();
-  return rows.map(({ id, wave, state, ended_at }) => ({
+  return rows.map(({ id, wave, state, ended_at, held }) => ({
     id,
     wave,
     state,
+    held,
     endedAtMs: ended_at?.getTime() ?? null,
   }));
 }

@@ -16,6 +16,7 @@ type Names =
   | 'pauseRun'
   | 'resumeRun'
   | 'cancelRun'
+  | 'acceptHostRun'
   | 'retryHostRun';
 
 const defaultLines = 500;
@@ -58,6 +59,12 @@ export function runsRoutes(deps: RunsDeps, service: RunsService): RouteHandlers<
     cancelRun: async (call) => {
       await service.cancel(tenantActor(call), call.params.runId, call.body.reason);
       return summary(call.params.tenantId, call.params.runId);
+    },
+    acceptHostRun: async (call) => {
+      await service.accept(tenantActor(call), call.params.hostRunId, call.body.reason);
+      return db.inTenant(call.params.tenantId, async (tx) =>
+        readModel.hostRunSummary(await getHostRun(tx, call.params.hostRunId)),
+      );
     },
     retryHostRun: async (call) => {
       const hostRunId = await service.retry(tenantActor(call), call.params.hostRunId, call.body.reason);

@@ -7,6 +7,7 @@ import type { TenantTx } from '../../platform/db.ts';
 import { AppError, invariant } from '../../platform/errors.ts';
 import { actorOf, type TenantActor } from '../../platform/http/caller.ts';
 import type { ReleasedRun } from '../releases/releases.module.ts';
+import { acceptHostRun } from './group-budget.repository.ts';
 import { isTerminal, plannedHostRun, type Terms } from './host-run.model.ts';
 import type { HostRunEngine } from './host-run.engine.ts';
 import type { RunEngine } from './run.engine.ts';
@@ -141,6 +142,33 @@ export class RunsService {
     });
     await this.#engines.runs.advance(actor.tenantId, runId);
     return id;
+  }
+
+  /**
+   * A person says that a host which did not end well is up: other members of its groups may begin.
+   * An agent that is silent keeps counting as down all the same. Errors: not_found, transition_refused, forbidden to machines.
+   */
+  async accept(actor: TenantActor, hostRunId: string, reason: string): Promise<void> {
+    if (actor.kind !== 'person')
+      throw new AppError('forbidden', { detail: 'a machine cannot say that a host is up' });
+    const at = new Date(this.#deps.clock.now());
+    await this.#deps.db.inTenant(actor.tenantId, async (tx) => {
+      const { runId, hostId, run } = await repository.getHostRun(tx, hostRunId);
+      if (!(await acceptHostRun(tx, hostRunId, { at, states: hostRunActions.accept })))
+        throw new AppError('transition_refused', {
+          detail: `a host that is ${run.state} is not accepted as up`,
+        });
+      const decision = { at: at.toISOString(), code: 'accepted_by_person' as const, values: {} };
+      await repository.recordDecisions(tx, [{ ...decision, id: this.#deps.newId(), runId, hostRunId }]);
+      await this.#record(tx, actor, {
+        entry: 'host_run.accepted',
+        type: 'host_run',
+        id: hostRunId,
+        details: { reason, state: run.state, hostId },
+      });
+      const data = { runId, hostId, state: run.state };
+      await this.#deps.emit(tx, { type: 'hostRun.changed', subjectId: hostRunId, data });
+    });
   }
 
   /** An agent said hello: what it was doing is asked for again, and a lost host goes on from where it was. */

@@ -7,6 +7,8 @@ export interface WaveMember {
   readonly wave: number;
   readonly state: HostRunState;
   readonly endedAtMs: number | null;
+  /** It waits for a group, though its wave has begun. */
+  readonly held?: boolean;
 }
 
 export type WaveState = 'waiting' | 'running' | 'pausing' | 'done' | 'stopped';

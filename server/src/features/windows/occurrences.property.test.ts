@@ -121,7 +121,9 @@ function firstInstant(zone: string, local: number): number {
     const at = guess - offset;
     if (wall(zone, at) >= local && wall(zone, at - minuteMs) < local) return at;
   }
-  for (let at = guess - dayMs; at <= guess + dayMs; at += 15 * minuteMs)
+  // Clocks are changed at a quarter of an hour.
+  const quarter = 15 * minuteMs;
+  for (let at = Math.floor((guess - dayMs) / quarter) * quarter; at <= guess + dayMs; at += quarter)
     if (wall(zone, at) >= local && wall(zone, at - minuteMs) < local) return at;
   throw new Error(`no clock in ${zone} shows ${local} (${shown})`);
 }

@@ -85,6 +85,28 @@ export const plans: Readonly<Record<keyof typeof source, string>> = {
   'planDecision.undigested_updates':
     'Some packages have no digest in their repository ({first}…): they cannot be released.',
   'planDecision.unsupported_platform': 'Unsupported system: {os}.',
+  'planDecision.no_order': 'No order is possible; the reason is at the top.',
+  'planPlacement.first_free_place': 'In the first wave: nothing comes before it.',
+  'planPlacement.canary_first': 'In the first wave: a canary.',
+  'planPlacement.wave_full': 'Wave {wave} was full ({hosts, plural, one {# server} other {# servers}}).',
+  'planPlacement.after_host': 'After {host} (wave {wave}): {kind}.',
+  'planPlacement.group_order': 'After {host} (wave {wave}): order of group {group}.',
+  'planPlacement.group_budget':
+    'Group {group} lets only {maxDown, plural, one {# member} other {# members}} be down at once; in wave {wave}: {host}.',
+  'planPlacement.atlas_last': 'ATLAS runs on this server: it goes last, alone.',
+  'planRefusal.title': 'This plan is impossible as it stands',
+  'planRefusal.dependency_cycle':
+    'Dependencies in a circle: {path}. Each would have to come before the next. Remove one of these dependencies.',
+  'planRefusal.group_too_small':
+    '{host} can never go down: group {group} ({members, plural, one {# member} other {# members}}) demands that all stay up. Change its budget, or add a member.',
+  'planRefusal.budget_unreachable':
+    'Taking {host} down would take {down} members of group {group} down at once ({taken}), for a budget of {maxDown}. Move a guest, or change the budget.',
+  'planRefusal.atlas_not_last':
+    '{before} would have to come after {host}, which carries ATLAS and must be last. Take one of the two out of this plan.',
+  'dependencyKind.guest_before_hypervisor': 'guest finished before its hypervisor',
+  'dependencyKind.guest_after_hypervisor': 'guest begun after its hypervisor',
+  'dependencyKind.service_after_provider': 'service begun after what it needs',
+  'builder.impossible': 'No order is possible: read the obstacles at the top of the preview.',
   'planWarning.too_few_signers': '{needed} people must sign, only {available} can today.',
   'planWarning.window_short': 'The window lasts only {minutes} minutes.',
   'planWarning.may_not_fit':

@@ -6,6 +6,7 @@ export const settings: Readonly<Record<keyof typeof source, string>> = {
   'settings.sites': 'Sites',
   'settings.enrolment': 'Enrolment',
   'settings.agents': 'Agents',
+  'settings.groups': 'Groups',
   'settings.policies': 'Maintenance policies',
   'settings.approvers': 'Approver keys',
   'settings.document': 'Policy document',

@@ -86,6 +86,29 @@ export const plans = {
   'planDecision.undigested_updates':
     'Des paquets n’ont pas d’empreinte dans leur dépôt ({first}…) : ils ne peuvent pas être validés.',
   'planDecision.unsupported_platform': 'Système non pris en charge : {os}.',
+  'planDecision.no_order': 'Aucun ordre possible ; le motif est indiqué en tête.',
+  'planPlacement.first_free_place': 'Dans la première vague : rien ne le précède.',
+  'planPlacement.canary_first': 'Dans la première vague : serveur témoin (canary).',
+  'planPlacement.wave_full':
+    'La vague {wave} était complète ({hosts, plural, one {# serveur} other {# serveurs}}).',
+  'planPlacement.after_host': 'Après {host} (vague {wave}) : {kind}.',
+  'planPlacement.group_order': 'Après {host} (vague {wave}) : ordre du groupe {group}.',
+  'planPlacement.group_budget':
+    'Le groupe {group} n’admet que {maxDown, plural, one {# membre arrêté} other {# membres arrêtés}} à la fois ; en vague {wave} : {host}.',
+  'planPlacement.atlas_last': 'ATLAS fonctionne sur ce serveur : il passe en dernier, seul.',
+  'planRefusal.title': 'Ce plan est impossible dans cet état',
+  'planRefusal.dependency_cycle':
+    'Dépendances en boucle : {path}. Chacun devrait passer avant le suivant. Retirez une de ces dépendances.',
+  'planRefusal.group_too_small':
+    '{host} ne peut jamais s’arrêter : le groupe {group} ({members, plural, one {# membre} other {# membres}}) exige que tous restent en service. Changez son budget, ou ajoutez un membre.',
+  'planRefusal.budget_unreachable':
+    'Arrêter {host} arrêterait {down} membres du groupe {group} à la fois ({taken}), pour un budget de {maxDown}. Déplacez un invité, ou changez le budget.',
+  'planRefusal.atlas_not_last':
+    '{before} devrait passer après {host}, qui porte ATLAS et doit être le dernier. Retirez l’un des deux de ce plan.',
+  'dependencyKind.guest_before_hypervisor': 'invité terminé avant son hyperviseur',
+  'dependencyKind.guest_after_hypervisor': 'invité commencé après son hyperviseur',
+  'dependencyKind.service_after_provider': 'service commencé après ce dont il a besoin',
+  'builder.impossible': 'Aucun ordre n’est possible : lisez les obstacles en tête de l’aperçu.',
   'planWarning.too_few_signers':
     '{needed} personnes doivent signer, {available} seulement le peuvent aujourd’hui.',
   'planWarning.window_short': 'La fenêtre ne dure que {minutes} minutes.',

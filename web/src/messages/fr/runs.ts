@@ -194,6 +194,28 @@ export const runs = {
     'La réserve de redémarrage de la fenêtre est entamée : le redémarrage reste à faire.',
   'decision.hard_stop':
     'L’arrêt ferme de la fenêtre est passé avant la fin de l’installation : retour arrière.',
+  'decision.waits_for_group':
+    'Attend : dans le groupe « {group} », {host} ({cause}{run, plural, =0 {} other {, exécution #}}). Au plus {maxDown, plural, one {# membre arrêté} other {# membres arrêtés}} à la fois.',
+  'decision.group_lets_none_go':
+    'Attend : le groupe « {group} » exige que tous ses membres restent en service.',
+  'decision.wait_over': 'Le groupe le permet de nouveau : commence après {seconds} s d’attente.',
+  'decision.accepted_by_person':
+    'Une personne a déclaré ce serveur en service : il ne compte plus comme arrêté dans ses groupes.',
+  'downCause.in_run': 'en maintenance',
+  'downCause.lost': 'agent perdu',
+  'downCause.failed': 'terminé en échec',
+  'downCause.rolled_back': 'revenu en arrière, non vérifié',
+  'downCause.rollback_failed': 'retour arrière échoué',
+  'downCause.silent': 'agent silencieux',
+  'downCause.hypervisor': 'arrêté avec son hyperviseur',
+  'run.waitsFor': 'Attend le groupe « {group} »',
+  'run.accept': 'Déclarer en service',
+  'run.acceptTitle': 'Déclarer {host} en service',
+  'run.acceptLead':
+    'Vérifiez d’abord le serveur lui-même. Il ne comptera plus comme arrêté dans ses groupes, et leurs autres membres pourront commencer. Tant que son agent est silencieux, il compte quand même.',
+  'run.accepted': 'Serveur déclaré en service.',
+  'reason.acceptState': 'Un serveur « {state} » n’a pas besoin de cette déclaration.',
+  'reason.acceptDone': 'Ce serveur a déjà été déclaré en service.',
   'decision.nothing_to_do': 'Il n’y avait plus rien à installer.',
   'code.ok': 'réussi',
   'code.nothing_to_do': 'rien à faire',

@@ -4,6 +4,7 @@ export const settings = {
   'settings.sites': 'Sites',
   'settings.enrolment': 'Enrôlement',
   'settings.agents': 'Agents',
+  'settings.groups': 'Groupes',
   'settings.policies': 'Politiques de maintenance',
   'settings.approvers': 'Clés des approbateurs',
   'settings.document': 'Document de politique',
