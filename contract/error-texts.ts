@@ -108,6 +108,13 @@ export const errorTexts: Readonly<
       'Free some space on the host, or change the policy.',
     ],
   },
+  frozen: {
+    meaning: ['Un gel couvre ce moment.', 'A freeze holds that time.'],
+    remedy: [
+      'Choisissez un autre moment, ou faites lever le gel que `detail` nomme.',
+      'Choose another time, or have the freeze that `detail` names lifted.',
+    ],
+  },
   plan_impossible: {
     meaning: [
       'Aucun ordre ne respecte à la fois les dépendances et les budgets des groupes.',

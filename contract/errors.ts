@@ -23,6 +23,7 @@ export const errorCodes = {
   transition_refused: { status: 409, retryable: false },
   enrolment_token_unusable: { status: 409, retryable: false },
   guard_unavailable: { status: 409, retryable: false },
+  frozen: { status: 409, retryable: false },
   plan_impossible: { status: 409, retryable: false },
   nothing_to_install: { status: 409, retryable: false },
   hosts_unavailable: { status: 409, retryable: false },

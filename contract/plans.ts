@@ -13,7 +13,7 @@ import {
   Strict,
   Uuid,
 } from '#contract/schema.ts';
-import { tenantParams } from '#contract/tenants.ts';
+import { tenantParams, TimeZone } from '#contract/tenants.ts';
 import { HealthCheck, PinnedPackage } from '#contract/verbs.ts';
 
 /** What to install, how to guard it, when to restart and how to tell that the host is well. */
@@ -59,13 +59,53 @@ export const MaintenancePolicy = Strict({
   version: Type.Integer(),
 });
 
-/** What somebody wants done. Hosts are named, or all that match the fleet filter. */
+/**
+ * What somebody wants done, and when: between two instants, or in one of several windows. The server then takes the
+ * earliest coming time of these windows into which the plan fits, freezes taken out.
+ */
 export const PlanRequest = Strict({
   policyId: Uuid,
   title: Line(160),
   hostIds: Type.Array(Uuid, { minItems: 1, maxItems: 10_000, uniqueItems: true }),
-  notBefore: Instant,
-  notAfter: Instant,
+  notBefore: Type.Optional(Instant),
+  notAfter: Type.Optional(Instant),
+  windowIds: Type.Optional(Type.Array(Uuid, { minItems: 1, maxItems: 10, uniqueItems: true })),
+});
+
+const WindowWords = Strict({
+  windowId: Uuid,
+  name: Line(120),
+  startsAt: Instant,
+  endsAt: Instant,
+  /** What a clock on the wall of the window's zone shows: 2026-11-21T20:00+01:00. */
+  startsLocal: Line(40),
+  endsLocal: Line(40),
+});
+
+/** When the plan would run and why then. */
+export const PlanTiming = Strict({
+  /** The window that was chosen; null for a time that the requester gave. */
+  window: OrNull(
+    Strict({
+      ...WindowWords.properties,
+      timeZone: TimeZone,
+      /** No host starts after this. */
+      startBy: Instant,
+      /** No installation and no restart begins after this. */
+      changeBy: Instant,
+    }),
+  ),
+  /** Expected seconds for all waves with their pauses; null when some host has no history. */
+  expectedSeconds: OrNull(Strict({ low: Count, high: Count })),
+  fit: OneOf(['fits', 'may_not_fit', 'does_not_fit', 'unknown']),
+  /** Occurrences that were looked at, in order, and what became of each. */
+  considered: Type.Array(
+    Strict({
+      ...WindowWords.properties,
+      code: OneOf(['chosen', 'frozen', 'does_not_fit', 'may_not_fit']),
+      freezes: Type.Array(Line(120)),
+    }),
+  ),
 });
 
 /** Why a host is in its wave and not in the one before. */
@@ -153,6 +193,8 @@ export const PlanPreview = Strict({
   title: Line(160),
   notBefore: Instant,
   notAfter: Instant,
+  /** Absent in plans made before windows were. */
+  timing: Type.Optional(PlanTiming),
   hosts: Type.Array(PlanHost),
   /** Not empty: no plan is made. Absent in plans of before there were groups. */
   refusals: Type.Optional(Type.Array(OrderRefusal)),
@@ -163,7 +205,14 @@ export const PlanPreview = Strict({
   signersAvailable: Type.Integer(),
   warnings: Type.Array(
     Strict({
-      code: OneOf(['too_few_signers', 'window_short', 'hosts_without_guard', 'hosts_excluded']),
+      code: OneOf([
+        'too_few_signers',
+        'window_short',
+        'hosts_without_guard',
+        'hosts_excluded',
+        'may_not_fit',
+        'does_not_fit',
+      ]),
       values: Values,
     }),
   ),
@@ -253,7 +302,7 @@ export const planRoutes = {
     params: tenantParams,
     body: PlanRequest,
     response: PlanPreview,
-    errors: ['policy_refused', 'nothing_to_install'],
+    errors: ['policy_refused', 'nothing_to_install', 'frozen'],
   }),
   createPlan: defineRoute({
     method: 'POST',
@@ -265,7 +314,7 @@ export const planRoutes = {
     body: PlanRequest,
     response: PlanDetail,
     status: 201,
-    errors: ['policy_refused', 'nothing_to_install', 'plan_impossible'],
+    errors: ['policy_refused', 'nothing_to_install', 'plan_impossible', 'frozen'],
   }),
   listPlans: defineRoute({
     method: 'GET',
@@ -291,6 +340,7 @@ export const planRoutes = {
 export type MaintenancePolicy = Static<typeof MaintenancePolicy>;
 export type MaintenancePolicyBody = Static<typeof MaintenancePolicyBody>;
 export type PlanRequest = Static<typeof PlanRequest>;
+export type PlanTiming = Static<typeof PlanTiming>;
 export type OrderRefusal = Static<typeof OrderRefusal>;
 export type PlanHost = Static<typeof PlanHost>;
 export type PlanPreview = Static<typeof PlanPreview>;

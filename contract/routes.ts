@@ -1,15 +1,19 @@
 import { auditRoutes } from '#contract/audit-routes.ts';
+import { feedRoutes } from '#contract/feeds.ts';
 import { fleetRoutes } from '#contract/fleet.ts';
 import { groupRoutes } from '#contract/groups.ts';
 import { planRoutes } from '#contract/plans.ts';
 import { releaseRoutes } from '#contract/releases.ts';
 import { runRoutes } from '#contract/runs.ts';
 import { tenantRoutes } from '#contract/tenants.ts';
+import { windowRoutes } from '#contract/windows.ts';
 
 /** Every route of the people's API by name. */
 export const routes = {
   ...tenantRoutes,
   ...fleetRoutes,
+  ...windowRoutes,
+  ...feedRoutes,
   ...groupRoutes,
   ...planRoutes,
   ...releaseRoutes,

@@ -13,7 +13,8 @@ import { defineRoute, NoContent, Page, pageQuery } from '#contract/route.ts';
 import { Instant, Line, OneOf, OrNull, Strict, Uuid } from '#contract/schema.ts';
 
 const Colour = OneOf(['slate', 'blue', 'teal', 'green', 'olive', 'orange', 'brown', 'rose', 'violet']);
-const TimeZone = Type.String({ pattern: '^[A-Za-z]+(/[A-Za-z0-9_+-]+){0,2}$', maxLength: 64 });
+/** Name of the IANA time zone database; the server knows which exist. */
+export const TimeZone = Type.String({ pattern: '^[A-Za-z]+(/[A-Za-z0-9_+-]+){0,2}$', maxLength: 64 });
 
 export const Tenant = Strict({
   id: Uuid,

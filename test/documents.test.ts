@@ -62,6 +62,7 @@ describe('the table of requirements', () => {
         'A-10',
         'A-11',
         'A-12',
+        'A-13',
         'A-15',
         'A-16',
         'A-17',

@@ -11,6 +11,7 @@ import { makeFirstPassword } from './features/access/identityDirectory.ts';
 import { runAuditCommand } from './features/audit/audit.commands.ts';
 import { createAuditModule } from './features/audit/audit.module.ts';
 import { bootstrapTenant } from './features/tenants/tenants.bootstrap.ts';
+import { createWindowsModule } from './features/windows/windows.module.ts';
 import { createCore, type Core } from './main.platform.ts';
 import { ensureAccounts } from './platform/identity/accounts.ts';
 import { reconcileRealm, type ProvisionerAccess } from './platform/identity/reconcile.ts';
@@ -99,7 +100,11 @@ export async function bootstrapCommand(config: Config): Promise<number> {
     })),
   );
   const made = await withCore(config, async (core) => {
-    const { tenantId, siteId } = await bootstrapTenant(core, { ...input.tenant, site: input.site });
+    const windows = createWindowsModule({ ...core, publicUrl: config.publicUrl }).service;
+    const { tenantId, siteId } = await bootstrapTenant(
+      { ...core, siteCreated: (tx, site) => windows.siteCreated(tx, site) },
+      { ...input.tenant, site: input.site },
+    );
     const accounts = [];
     for (const [index, { username, name, email, locale, roles, password }] of drafts.entries()) {
       const account = { subject: subjects[index] ?? '', username, name, email };

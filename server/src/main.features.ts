@@ -20,6 +20,7 @@ import { createRunsModule } from './features/runs/runs.module.ts';
 import { expectedSeconds } from './features/runs/runs.history.ts';
 import { createTenantsModule } from './features/tenants/tenants.module.ts';
 import { createTrustModule } from './features/trust/trust.module.ts';
+import { createWindowsModule } from './features/windows/windows.module.ts';
 import { createAgentLink } from './hosts/agent-link/agentLink.ts';
 import { createEnrolmentListener } from './hosts/agent-link/enrolmentListener.ts';
 import { connectTrust, createHostsHandlers } from './main.hosts.ts';
@@ -78,8 +79,10 @@ function createGround(platform: Platform, doors: IdentityDoors) {
   const { config, db } = platform;
   const access = createAccessModule({ ...platform, ...doors });
   const events = createEventsModule({ ...platform, publicUrl: config.publicUrl, belongs: access.belongs });
+  const windows = createWindowsModule({ ...platform, publicUrl: config.publicUrl });
   const tenants = createTenantsModule({
     ...platform,
+    siteCreated: (tx, site) => windows.service.siteCreated(tx, site),
     forgetCaller: access.forget,
     version: config.version,
     identity: { url: `${config.publicUrl}/idp`, realm: realmName, clientId: webClientId },
@@ -104,14 +107,14 @@ function createGround(platform: Platform, doors: IdentityDoors) {
       }),
   });
   const groups = createGroupsModule({ ...platform, emit: events.emit });
-  return { access, events, tenants, audit, trust, groups };
+  return { access, events, windows, tenants, audit, trust, groups };
 }
 
 type Ground = ReturnType<typeof createGround>;
 
 /** What is to be done to which hosts, in which order. */
 function createPlanning(platform: Platform, ground: Ground, fleet: FleetModule) {
-  const { events, groups, trust } = ground;
+  const { events, groups, trust, windows } = ground;
   const policies = createPoliciesModule(platform);
   const plans = createPlansModule({
     ...platform,
@@ -120,6 +123,7 @@ function createPlanning(platform: Platform, ground: Ground, fleet: FleetModule) 
     candidates: (tx, hostIds) => fleet.service.candidates(tx, hostIds),
     expectedSeconds,
     relations: (tx) => groups.service.graph(tx),
+    times: windows.planTimes,
     trust: trust.service,
   });
   return { policies, plans };
@@ -128,7 +132,7 @@ function createPlanning(platform: Platform, ground: Ground, fleet: FleetModule) 
 /** Hosts, what is planned for them, what people release, what then happens. */
 function createWork(platform: Platform, ground: Ground) {
   const { config, clock, log } = platform;
-  const { audit, events, groups, trust } = ground;
+  const { audit, events, groups, trust, windows } = ground;
   const emit = events.emit;
   // Names of what is made further down are used only once everything stands.
   const agents = createAgentsModule({
@@ -171,6 +175,7 @@ function createWork(platform: Platform, ground: Ground) {
     fleet: fleet.service,
     groups: groups.service,
     trust: { lockOf: async (tx) => stoppedBy(await trust.service.currentLock(tx)) },
+    frozenAt: (tx, siteIds, atMs) => windows.service.frozenAt(tx, siteIds, atMs),
     seal: (tenantId, entryId) => audit.service.seal(tenantId, entryId),
     isConnected: link.isConnected,
   });
@@ -257,6 +262,7 @@ export function createFeatures(platform: Platform, doors: IdentityDoors = identi
   const withRoutes = [
     access,
     events,
+    parts.windows,
     parts.tenants,
     parts.audit,
     parts.trust,

@@ -6,7 +6,8 @@ import type { MaintenancePolicy, PlanDetail } from '#contract/plans.ts';
 import type { ReleaseDetail } from '#contract/releases.ts';
 import type { RouteSpec } from '#contract/route.ts';
 import { routes, type RouteName } from '#contract/routes.ts';
-import { monthly, ReleaseDesk } from '../harness/release-desk.ts';
+import type { Freeze, MaintenanceWindow } from '#contract/windows.ts';
+import { monthly, nights, ReleaseDesk, yearEnd } from '../harness/release-desk.ts';
 
 let desk: ReleaseDesk;
 let policyId: string;
@@ -34,6 +35,10 @@ const ask = <T = unknown>(name: RouteName, wish: Parameters<ReleaseDesk['must']>
 
 const createPolicy = (name: string) =>
   ask<MaintenancePolicy>('createMaintenancePolicy', { body: { ...monthly, name } });
+
+const createWindow = (name: string) => ask<MaintenanceWindow>('createWindow', { body: { ...nights, name } });
+
+const createFreeze = (name: string) => ask<Freeze>('createFreeze', { body: { ...yearEnd, name } });
 
 const createApiKey = (name: string) =>
   ask<{ apiKey: ApiKey }>('createApiKey', { body: { name, scopes: ['fleet.read'], expiresInDays: 1 } });
@@ -163,6 +168,48 @@ const uses: readonly (readonly [RouteName, () => Promise<unknown>])[] = [
     async () => {
       const { id } = await createPolicy('Brève');
       return ask('removeMaintenancePolicy', { params: { policyId: id } });
+    },
+  ],
+  ['createWindow', () => createWindow('Première')],
+  [
+    'updateWindow',
+    async () => {
+      const { id, version } = await createWindow('Deuxième');
+      const body = { ...nights, name: 'Deuxième, revue' };
+      return ask('updateWindow', { params: { windowId: id }, body, version });
+    },
+  ],
+  [
+    'removeWindow',
+    async () => {
+      const { id, version } = await createWindow('Brève');
+      return ask('removeWindow', { params: { windowId: id }, version });
+    },
+  ],
+  ['createFreeze', () => createFreeze('Premier gel')],
+  [
+    'updateFreeze',
+    async () => {
+      const { id, version } = await createFreeze('Deuxième gel');
+      const body = { ...yearEnd, name: 'Deuxième gel, revu' };
+      return ask('updateFreeze', { params: { freezeId: id }, body, version });
+    },
+  ],
+  [
+    'removeFreeze',
+    async () => {
+      const { id, version } = await createFreeze('Bref gel');
+      return ask('removeFreeze', { params: { freezeId: id }, version });
+    },
+  ],
+  ['createCalendarFeed', () => ask('createCalendarFeed', { body: { siteId: desk.siteId } })],
+  [
+    'revokeCalendarFeed',
+    async () => {
+      const { feed } = await ask<{ feed: { id: string } }>('createCalendarFeed', {
+        body: { siteId: desk.siteId },
+      });
+      return ask('revokeCalendarFeed', { params: { feedId: feed.id } });
     },
   ],
   ['createGroup', () => createGroup('Annuaire')],

@@ -123,6 +123,8 @@ const acts: Readonly<Record<NonNullable<Shot['act']>, (page: Page) => Promise<vo
       .click();
     await page.getByRole('dialog').waitFor();
   },
+  newWindow: (page) => openEditor(page, /Nouvelle fenêtre|New window/),
+  newFreeze: (page) => openEditor(page, /Nouveau gel|New freeze/),
   expand: async (page) => {
     await page.getByRole('main').locator('summary').first().click();
   },
@@ -136,4 +138,10 @@ export async function findViolations(page: Page): Promise<string[]> {
       (node) => `${id}: ${node.target.join(' ')} ${node.failureSummary?.split('\n')[1]?.trim() ?? ''}`,
     ),
   );
+}
+
+/** Opens a form that shows the next times, and waits for them. */
+async function openEditor(page: Page, name: RegExp): Promise<void> {
+  await page.getByRole('main').getByRole('button', { name }).click();
+  await page.getByRole('dialog').getByRole('listitem').first().waitFor();
 }

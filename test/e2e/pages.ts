@@ -15,6 +15,8 @@ export interface Shot {
     | 'entry'
     | 'enrol'
     | 'newPolicy'
+    | 'newWindow'
+    | 'newFreeze'
     | 'newGroup'
     | 'expand';
 }
@@ -27,6 +29,7 @@ const settings = [
   'agents',
   'groups',
   'policies',
+  'windows',
   'approvers',
   'document',
   'keys',
@@ -60,12 +63,16 @@ export const shots: readonly Shot[] = [
   { name: 'runs', path: `${t}/runs` },
   { name: 'run', path: `${t}/runs/${idOf('run', 42)}` },
   { name: 'run-host', path: `${t}/runs/${idOf('run', 42)}?host=${idOf('hostRun', 1)}` },
+  { name: 'calendar', path: `${t}/calendar` },
+  { name: 'calendar-week', path: `${t}/calendar?view=week` },
   { name: 'audit', path: `${t}/audit`, act: 'verify' },
   { name: 'audit-entry', path: `${t}/audit`, act: 'entry' },
   ...settings.map((part) => ({ name: `settings-${part}`, path: `${t}/settings/${part}` })),
   { name: 'enrolment-token', path: `${t}/settings/enrolment`, act: 'enrol' },
   { name: 'group-editor', path: `${t}/settings/groups`, act: 'newGroup' },
   { name: 'policy-editor', path: `${t}/settings/policies`, act: 'newPolicy' },
+  { name: 'window-editor', path: `${t}/settings/windows`, act: 'newWindow' },
+  { name: 'freeze-editor', path: `${t}/settings/windows`, act: 'newFreeze' },
   { name: 'palette', path: `${t}/today`, act: 'palette' },
   { name: 'shortcuts', path: `${t}/today`, act: 'shortcuts' },
   { name: 'accessibility', path: '/accessibilite' },

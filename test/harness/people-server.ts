@@ -9,6 +9,7 @@ import type { Account, IdentityDirectory } from '../../server/src/features/acces
 import { createTokenVerifier } from '../../server/src/features/access/tokens.verifier.ts';
 import { bootstrapMember } from '../../server/src/features/access/access.bootstrap.ts';
 import { bootstrapTenant } from '../../server/src/features/tenants/tenants.bootstrap.ts';
+import { createWindowsModule } from '../../server/src/features/windows/windows.module.ts';
 import { createFeatures, type Features } from '../../server/src/main.features.ts';
 import { createPlatform, type Platform } from '../../server/src/main.platform.ts';
 import { createPeople } from '../../server/src/main.serve.ts';
@@ -90,6 +91,7 @@ export async function startPeopleServer(roles = 'api,worker'): Promise<PeopleSer
     clients: [webClientId, cliClientId],
     clock: platform.clock,
   });
+  const windows = createWindowsModule({ ...platform, publicUrl: 'http://localhost:49999' }).service;
   const features = createFeatures(platform, { tokens, directory: createMemoryDirectory() });
   platform.sealer.start();
   platform.outbox.start();
@@ -109,7 +111,10 @@ export async function startPeopleServer(roles = 'api,worker'): Promise<PeopleSer
     issuer,
     database,
     tenant: (slug) =>
-      bootstrapTenant(platform, { name: slug, slug, site: { name: 'Siège', timeZone: 'Europe/Paris' } }),
+      bootstrapTenant(
+        { ...platform, siteCreated: (tx, made) => windows.siteCreated(tx, made) },
+        { name: slug, slug, site: { name: 'Siège', timeZone: 'Europe/Paris' } },
+      ),
     member: (tenantId, username, roles) =>
       bootstrapMember(platform, tenantId, {
         account: { subject: username, username, name: username, email: null },

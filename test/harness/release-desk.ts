@@ -11,6 +11,7 @@ import type { MaintenancePolicyBody, PlanDetail, PlanRequest } from '#contract/p
 import type { ReleaseDetail } from '#contract/releases.ts';
 import type { RouteSpec } from '#contract/route.ts';
 import { routes, type Routes } from '#contract/routes.ts';
+import type { FreezeBody, WindowBody } from '#contract/windows.ts';
 import { createSoftPasskey, type SoftPasskey } from '../../cli/softkey.ts';
 import { recordInventory, upsertHost } from '../../server/src/features/fleet/fleet.repository.ts';
 import { newId } from '../../server/src/platform/ids.ts';
@@ -44,6 +45,35 @@ export const monthly: MaintenancePolicyBody = {
   health: { checks: [{ kind: 'tcp', port: 443 }], withinS: 60 },
   waves: { firstSize: 1, size: 2, pauseS: 60, failureThresholdPercent: 20 },
   commitConfirm: { confirmWithinS: 600, silentS: 60 },
+};
+
+/** Every night from 22:00 to 04:00 in Paris. */
+export const nights: WindowBody = {
+  name: 'Nuits',
+  siteId: null,
+  timeZone: 'Europe/Paris',
+  startsOn: '2026-01-01',
+  startTime: '22:00',
+  rule: 'FREQ=DAILY',
+  durationMinutes: 360,
+  startCutOffMinutes: 90,
+  rebootReserveMinutes: 30,
+  hardStopMinutes: 60,
+};
+
+/** From 15 December at noon, three weeks, every year. */
+export const yearEnd: FreezeBody = {
+  name: 'Fin d’année',
+  reason: 'Clôture des comptes',
+  siteId: null,
+  when: {
+    kind: 'recurring',
+    timeZone: 'Europe/Paris',
+    startsOn: '2026-01-01',
+    startTime: '12:00',
+    rule: 'FREQ=YEARLY;BYMONTH=12;BYMONTHDAY=15',
+    durationMinutes: 21 * 1440,
+  },
 };
 
 export function update(name: string, bend: Partial<PendingUpdate> = {}): PendingUpdate {

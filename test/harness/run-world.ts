@@ -31,6 +31,8 @@ interface RunOptions {
   readonly pauseS?: number;
   readonly failureThresholdPercent?: number;
   readonly windowMs?: number;
+  /** What a window says about its end. */
+  readonly limits?: (notBefore: Date, notAfter: Date) => { startBy: Date; changeBy: Date };
   readonly rollbackTier?: 0 | 1;
 }
 
@@ -74,6 +76,8 @@ export class RunWorld {
   readonly log = createLogger({ level: process.env.ATLAS_LOG_LEVEL ?? 'silent', role: 'test' });
   /** While true, results become durable and nobody is told: as when the process dies between the two. */
   deaf = false;
+  /** What is frozen now. */
+  frozen: { freezeId: string; name: string; endMs: number } | null = null;
   readonly lock = { tenant: false, runIds: [] as string[] };
   groups!: ReturnType<typeof createGroupsModule>;
   database!: TestDatabase;
@@ -160,6 +164,7 @@ export class RunWorld {
       });
       await this.server.runs.service.createFromRelease(tx, {
         ...{ tenantId: this.tenantId, runId, releaseId, planId, title: 'Test', notBefore, notAfter },
+        limits: options.limits?.(notBefore, notAfter) ?? null,
         approvedEntryId: approved.id,
         waves: {
           pauseS: options.pauseS ?? 0,
@@ -268,6 +273,7 @@ export class RunWorld {
       fleet: { setActiveRun },
       groups: this.groups.service,
       trust: { lockOf: () => Promise.resolve({ tenant: this.lock.tenant, runIds: [...this.lock.runIds] }) },
+      frozenAt: () => Promise.resolve(this.frozen),
       seal: (tenantId, entryId) => audit.sealer.sealed(tenantId, entryId, { timeoutMs: sealWithinMs }),
     });
     const server: ServerProcess = { commands: commands.service, runs, outbox, queues, alive: true };

@@ -289,3 +289,40 @@ describe('a window', () => {
     expect(await world.states(runId)).toEqual(['committed', 'missed']);
   });
 });
+
+describe('a freeze that was decided after the release', () => {
+  const decisions = async (runId: string) =>
+    world.query<{ code: string; values: Record<string, unknown> }>(
+      'select code, "values" from run_decisions where run_id = $1 and host_run_id is null order by id',
+      [runId],
+    );
+
+  it('makes the run wait, with the reason on record, and go on when it is lifted', async () => {
+    world.frozen = { freezeId: newId(), name: 'Clôture', endMs: world.clock.now() + 1500 };
+    const runId = await world.createRun({ waves: [[0]] });
+    await vi.waitFor(
+      async () => expect((await decisions(runId)).map(({ code }) => code)).toEqual(['frozen']),
+      patience,
+    );
+    expect(await world.runState(runId)).toBe('scheduled');
+    expect(await world.states(runId)).toEqual(['planned']);
+    world.frozen = null;
+    await waitForRun(runId, 'completed');
+    expect((await decisions(runId)).map(({ code }) => code)).toEqual(['frozen', 'wave_started']);
+  });
+
+  it('lets the run be missed, truthfully, when it lasts until the last start', async () => {
+    world.frozen = { freezeId: newId(), name: 'Clôture', endMs: world.clock.now() + 3_600_000 };
+    const by = (notBefore: Date) => new Date(notBefore.getTime() + 3000);
+    const runId = await world.createRun({
+      waves: [[0], [1]],
+      limits: (notBefore) => ({ startBy: by(notBefore), changeBy: by(notBefore) }),
+    });
+    await waitForRun(runId, 'expired');
+    expect(await world.states(runId)).toEqual(['missed', 'missed']);
+    expect(await decisions(runId)).toMatchObject([
+      { code: 'frozen', values: { freeze: 'Clôture', hosts: 2 } },
+      { code: 'missed_frozen', values: { freeze: 'Clôture', hosts: 2 } },
+    ]);
+  });
+});

@@ -21,6 +21,7 @@ export const paths = {
   runs: (tenantId: string) => `/t/${tenantId}/runs`,
   run: (tenantId: string, runId: string, hostRunId?: string) =>
     `/t/${tenantId}/runs/${runId}${hostRunId === undefined ? '' : `?host=${hostRunId}`}`,
+  calendar: (tenantId: string) => `/t/${tenantId}/calendar`,
   audit: (tenantId: string) => `/t/${tenantId}/audit`,
   settings: (tenantId: string, part: SettingsPart = 'people') => `/t/${tenantId}/settings/${part}`,
 } as const;
@@ -32,6 +33,7 @@ export const settingsParts = [
   'agents',
   'groups',
   'policies',
+  'windows',
   'approvers',
   'document',
   'keys',

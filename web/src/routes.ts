@@ -2,7 +2,7 @@ import type { Component } from 'svelte';
 import type { Permission } from '#contract/access.ts';
 import { matchPath } from './routing.ts';
 
-export type Section = 'today' | 'fleet' | 'plans' | 'releases' | 'runs' | 'audit' | 'settings';
+export type Section = 'today' | 'fleet' | 'plans' | 'releases' | 'runs' | 'calendar' | 'audit' | 'settings';
 
 /** A page takes the parameters of its path as properties. */
 type PageModule = { default: Component<never> };
@@ -76,6 +76,11 @@ export const pageRoutes: readonly PageRoute[] = [
     section: 'runs',
     permission: 'runs.read',
     load: () => import('./features/runs/RunPage.svelte'),
+  }),
+  page('/t/:tenantId/calendar', {
+    section: 'calendar',
+    permission: 'windows.read',
+    load: () => import('./features/calendar/CalendarPage.svelte'),
   }),
   page('/t/:tenantId/audit', {
     section: 'audit',

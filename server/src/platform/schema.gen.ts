@@ -158,6 +158,16 @@ export interface AuditWitness {
   tree_size: number;
 }
 
+export interface CalendarFeeds {
+  created_at: Generated<Timestamp>;
+  created_by: string;
+  id: string;
+  revoked_at: Timestamp | null;
+  site_id: string;
+  tenant_id: Generated<string>;
+  token_sha256: Buffer;
+}
+
 export interface CommandResults {
   agent_id: string;
   code: string;
@@ -213,6 +223,18 @@ export interface Events {
   subject_id: string | null;
   tenant_id: Generated<string>;
   type: string;
+}
+
+export interface Freezes {
+  body: Json;
+  created_at: Generated<Timestamp>;
+  id: string;
+  name: string;
+  removed_at: Timestamp | null;
+  site_id: string | null;
+  tenant_id: Generated<string>;
+  updated_at: Generated<Timestamp>;
+  version: Generated<number>;
 }
 
 export interface GroupMembers {
@@ -500,6 +522,7 @@ export interface RunNumbers {
 export interface Runs {
   accepted_wave: Generated<number>;
   approved_entry_id: string;
+  change_by: Timestamp;
   created_at: Generated<Timestamp>;
   deadline_at: Timestamp | null;
   ended_at: Timestamp | null;
@@ -514,6 +537,7 @@ export interface Runs {
   release_id: string;
   report: Json | null;
   sealed_at: Timestamp | null;
+  start_by: Timestamp;
   started_at: Timestamp | null;
   state: Generated<string>;
   tenant_id: Generated<string>;
@@ -565,6 +589,18 @@ export interface Tenants {
   version: Generated<number>;
 }
 
+export interface Windows {
+  body: Json;
+  created_at: Generated<Timestamp>;
+  id: string;
+  name: string;
+  removed_at: Timestamp | null;
+  site_id: string | null;
+  tenant_id: Generated<string>;
+  updated_at: Generated<Timestamp>;
+  version: Generated<number>;
+}
+
 export interface Database {
   agent_certificates: AgentCertificates;
   agent_overview: AgentOverview;
@@ -578,11 +614,13 @@ export interface Database {
   audit_pending: AuditPending;
   audit_tiles: AuditTiles;
   audit_witness: AuditWitness;
+  calendar_feeds: CalendarFeeds;
   command_results: CommandResults;
   commands: Commands;
   enrolment_tokens: EnrolmentTokens;
   event_heads: EventHeads;
   events: Events;
+  freezes: Freezes;
   group_members: GroupMembers;
   groups: Groups;
   host_claims: HostClaims;
@@ -611,4 +649,5 @@ export interface Database {
   sites: Sites;
   tenant_authorities: TenantAuthorities;
   tenants: Tenants;
+  windows: Windows;
 }

@@ -8,6 +8,15 @@ import { agentOf, at, hostDetail, hosts, idOf, sha, sites, tenantId } from './fl
 import { dependencies, groups, relationsOf } from './groupData.ts';
 import { people, planDetail, plans, policy, preview, releaseDetail, releases, trust } from './releaseData.ts';
 import { hostRunDetail, hostRuns, logLines, runDetail, runs } from './runData.ts';
+import {
+  calendar,
+  feeds,
+  freezePreview,
+  freezes,
+  occurrences,
+  windowPreview,
+  windows,
+} from './windowData.ts';
 
 export interface MockCall {
   readonly params: Readonly<Record<string, string>>;
@@ -188,6 +197,13 @@ export const answers: Partial<Record<RouteName, Answer>> = {
     line: 'atlas-agent enrol atlas-enrol-v1.eyJ1cmwiOiJodHRwczovL2F0bGFzLnNpbXVsZS5leGFtcGxlOjg0NDQiLCJzZWNyZXQiOiJzaW11bMOpIn0',
   }),
   listMaintenancePolicies: (call) => page([policy], call),
+  listWindows: (call) => page(windows, call),
+  listWindowOccurrences: ({ params }) => occurrences(params.windowId ?? ''),
+  previewWindow: () => windowPreview(),
+  listFreezes: (call) => page(freezes, call),
+  previewFreeze: () => freezePreview(),
+  listCalendarFeeds: (call) => page(feeds, call),
+  getCalendar: ({ query }) => calendar(query),
   previewPlan: () => preview(),
   createPlan: () => planDetail(plans[0]?.id ?? ''),
   listPlans: (call) => page(plans, call),

@@ -1,4 +1,5 @@
 import CalendarCheck from '@lucide/svelte/icons/calendar-check';
+import CalendarRange from '@lucide/svelte/icons/calendar-range';
 import ListChecks from '@lucide/svelte/icons/list-checks';
 import PenLine from '@lucide/svelte/icons/pen-line';
 import ScrollText from '@lucide/svelte/icons/scroll-text';
@@ -17,6 +18,7 @@ export const sections = [
   { id: 'plans', icon: ListChecks, letter: 'p', permission: 'plans.read', href: paths.plans },
   { id: 'releases', icon: PenLine, letter: 's', permission: 'releases.read', href: paths.releases },
   { id: 'runs', icon: Workflow, letter: 'r', permission: 'runs.read', href: paths.runs },
+  { id: 'calendar', icon: CalendarRange, letter: 'c', permission: 'windows.read', href: paths.calendar },
   { id: 'audit', icon: ScrollText, letter: 'a', permission: 'audit.read', href: paths.audit },
   {
     id: 'settings',

@@ -12,6 +12,7 @@ import { releaseStates } from '#contract/releases.ts';
 import { outcomes, resultCodes } from '#contract/results.ts';
 import { Decision, hostRunStates, runStates } from '#contract/runs.ts';
 import { orderSteps } from '#contract/trust.ts';
+import { scheduleProblemCodes } from '#contract/windows.ts';
 import { en } from './en.ts';
 import { fr } from './fr.ts';
 
@@ -98,6 +99,7 @@ describe('the catalogues', () => {
       ...orderRefusalCodes.map((code) => `planRefusal.${code}`),
       ...dependencyKinds.map((kind) => `dependencyKind.${kind}`),
       ...decisionCodes.map((code) => `decision.${code}`),
+      ...scheduleProblemCodes.map((code) => `windowProblem.${code}`),
     ];
     expect(wanted.filter((key) => !(key in fr))).toEqual([]);
   });

@@ -9,6 +9,7 @@ import { releases } from './en/releases.ts';
 import { runs } from './en/runs.ts';
 import { settings } from './en/settings.ts';
 import { today } from './en/today.ts';
+import { windows } from './en/windows.ts';
 import type { MessageKey } from './fr.ts';
 
 /** Every text in English; a missing key does not compile. */
@@ -24,4 +25,5 @@ export const en: Readonly<Record<MessageKey, string>> = {
   ...runs,
   ...settings,
   ...today,
+  ...windows,
 };

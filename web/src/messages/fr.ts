@@ -9,6 +9,7 @@ import { releases } from './fr/releases.ts';
 import { runs } from './fr/runs.ts';
 import { settings } from './fr/settings.ts';
 import { today } from './fr/today.ts';
+import { windows } from './fr/windows.ts';
 
 /** Every text in French, the source. Keys are sorted by part of the product. */
 export const fr = {
@@ -23,5 +24,6 @@ export const fr = {
   ...runs,
   ...settings,
   ...today,
+  ...windows,
 } as const;
 export type MessageKey = keyof typeof fr;

@@ -22,6 +22,13 @@ export interface PlanDocument {
   readonly policy: MaintenancePolicyBody;
   readonly notBefore: string;
   readonly notAfter: string;
+  /** The window from which the time came, and what it says about its end; absent for a time that somebody gave. */
+  readonly window?: {
+    readonly id: string;
+    readonly name: string;
+    readonly startBy: string;
+    readonly changeBy: string;
+  };
   readonly targets: readonly PlannedTarget[];
 }
 
@@ -66,6 +73,13 @@ function withoutRow(policy: MaintenancePolicy): MaintenancePolicyBody {
   return body;
 }
 
+function windowOf({ timing }: PlanPreview): Pick<PlanDocument, 'window'> {
+  const window = timing?.window ?? null;
+  if (window === null) return {};
+  const { windowId, name, startBy, changeBy } = window;
+  return { window: { id: windowId, name, startBy, changeBy } };
+}
+
 /** Turns a preview into the document to release. Excluded hosts are not in it. */
 export function planDocument(id: string, tenant: string, preview: PlanPreview): PlanDocument {
   const policy = withoutRow(preview.policy);
@@ -92,6 +106,7 @@ export function planDocument(id: string, tenant: string, preview: PlanPreview): 
     policy,
     notBefore: preview.notBefore,
     notAfter: preview.notAfter,
+    ...windowOf(preview),
     targets,
   };
 }

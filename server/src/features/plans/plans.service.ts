@@ -7,6 +7,7 @@ import type {
   PlanHost,
   PlanPreview,
   PlanRequest,
+  PlanTiming,
 } from '#contract/plans.ts';
 import type { AuditWriter } from '../../platform/audit/auditWriter.ts';
 import { toInstant } from '../../platform/clock.ts';
@@ -20,10 +21,22 @@ import type { LiveEvent } from '#contract/tenants.ts';
 import type { PolicyDocument } from '#contract/trust.ts';
 import { planDocument } from './plan-document.policy.ts';
 import type { PlanDocument } from './plan-document.policy.ts';
+import { planDuration, type PlanDuration } from './plan-duration.policy.ts';
 import { planHosts } from './plans.policy.ts';
 import type { ExpectedSeconds, HostRelations, PlanCandidate } from './plans.policy.ts';
 import * as repository from './plans.repository.ts';
 import type { PlanRow } from './plans.repository.ts';
+
+interface TimeAsked {
+  readonly hostIds: readonly string[];
+  readonly expected: PlanDuration | null;
+}
+
+interface PlanTime {
+  readonly notBefore: string;
+  readonly notAfter: string;
+  readonly timing: PlanTiming;
+}
 
 /** What the plans feature needs of the others; main.ts hands it over. */
 export interface PlansDeps {
@@ -38,6 +51,17 @@ export interface PlansDeps {
     tx: TenantTx,
     hostIds: readonly string[],
   ) => Promise<Map<string, ExpectedSeconds>>;
+  /** When a plan may run; errors: frozen, invalid_request. */
+  readonly times: {
+    readonly fromWindows: (
+      tx: TenantTx,
+      asked: TimeAsked & { readonly windowIds: readonly string[] },
+    ) => Promise<PlanTime>;
+    readonly given: (
+      tx: TenantTx,
+      asked: TimeAsked & { readonly notBefore: string; readonly notAfter: string },
+    ) => Promise<PlanTime>;
+  };
   /** Groups and dependencies of the tenant. */
   readonly relations: (tx: TenantTx) => Promise<HostRelations>;
   readonly trust: {
@@ -71,25 +95,38 @@ function warnings(preview: Omit<PlanPreview, 'warnings'>): PlanPreview['warnings
   const windowMs = Date.parse(preview.notAfter) - Date.parse(preview.notBefore);
   if (windowMs < shortWindowMs)
     found.push({ code: 'window_short', values: { minutes: Math.floor(windowMs / 60_000) } });
+  const { fit, expectedSeconds } = preview.timing ?? { fit: 'unknown', expectedSeconds: null };
+  if ((fit === 'does_not_fit' || fit === 'may_not_fit') && expectedSeconds !== null) {
+    const minutes = (seconds: number): number => Math.ceil(seconds / 60);
+    const values = { low: minutes(expectedSeconds.low), high: minutes(expectedSeconds.high) };
+    found.push({ code: fit, values: { ...values, minutes: Math.floor(windowMs / 60_000) } });
+  }
   const { withoutGuard, excluded } = preview.counts;
   if (withoutGuard > 0) found.push({ code: 'hosts_without_guard', values: { count: withoutGuard } });
   if (excluded > 0) found.push({ code: 'hosts_excluded', values: { count: excluded } });
   return found;
 }
 
-function checkWindow(request: PlanRequest, now: number): void {
-  if (Date.parse(request.notAfter) <= Date.parse(request.notBefore)) {
-    throw new AppError('invalid_request', {
-      fields: [
-        { path: '/body/notAfter', rule: 'after_not_before', message: 'the window must end after it begins' },
-      ],
-    });
+function invalid(path: string, rule: string, message: string): AppError {
+  return new AppError('invalid_request', { fields: [{ path, rule, message }] });
+}
+
+/** The time that somebody named, or null when windows are named. Exactly one of the two must be. */
+function givenTime(
+  { notBefore, notAfter, windowIds }: PlanRequest,
+  now: number,
+): { readonly notBefore: string; readonly notAfter: string } | null {
+  if (windowIds !== undefined) {
+    if (notBefore === undefined && notAfter === undefined) return null;
+    throw invalid('/body/windowIds', 'one_of', 'name windows or a time, not both');
   }
-  if (Date.parse(request.notAfter) <= now) {
-    throw new AppError('invalid_request', {
-      fields: [{ path: '/body/notAfter', rule: 'in_the_future', message: 'the window is already over' }],
-    });
-  }
+  if (notBefore === undefined) throw invalid('/body/notBefore', 'required', 'name windows, or when to begin');
+  if (notAfter === undefined) throw invalid('/body/notAfter', 'required', 'name windows, or when to end');
+  if (Date.parse(notAfter) <= Date.parse(notBefore))
+    throw invalid('/body/notAfter', 'after_not_before', 'the window must end after it begins');
+  if (Date.parse(notAfter) <= now)
+    throw invalid('/body/notAfter', 'in_the_future', 'the window is already over');
+  return { notBefore, notAfter };
 }
 
 /** Names each host for which there is no order, with the reason. */
@@ -153,8 +190,8 @@ export class PlansService {
         title: request.title,
         policyId: request.policyId,
         policyName: preview.policy.name,
-        notBefore: request.notBefore,
-        notAfter: request.notAfter,
+        notBefore: preview.notBefore,
+        notAfter: preview.notAfter,
         document,
         documentSha256,
         preview,
@@ -205,7 +242,7 @@ export class PlansService {
 
   async #compose(tx: TenantTx, actor: TenantActor, request: PlanRequest): Promise<PlanPreview> {
     const now = this.#deps.clock.now();
-    checkWindow(request, now);
+    const given = givenTime(request, now);
     const policy = found(await this.#deps.policyOf(tx, request.policyId));
     const candidates = await this.#deps.candidates(tx, request.hostIds);
     const known = new Set(candidates.map((candidate) => candidate.hostId));
@@ -218,6 +255,12 @@ export class PlansService {
     const expected = await this.#deps.expectedSeconds(tx, request.hostIds);
     const relations = await this.#deps.relations(tx);
     const { hosts, refusals } = planHosts(policy, candidates, { now, expected, relations });
+    const { hostIds, windowIds = [] } = request;
+    const asked = { hostIds, expected: planDuration(hosts, policy.waves.pauseS) };
+    const { times } = this.#deps;
+    const time = await (given === null
+      ? times.fromWindows(tx, { ...asked, windowIds })
+      : times.given(tx, { ...asked, ...given }));
     const trust = await this.#deps.trust.current(tx);
     const signers = new Set(
       (trust?.document.approvers ?? [])
@@ -227,8 +270,7 @@ export class PlansService {
     const draft = {
       policy,
       title: request.title,
-      notBefore: request.notBefore,
-      notAfter: request.notAfter,
+      ...time,
       hosts,
       refusals,
       counts: counts(hosts),

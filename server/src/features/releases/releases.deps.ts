@@ -52,6 +52,8 @@ export interface ReleasedRun {
   readonly title: string;
   readonly notBefore: Date;
   readonly notAfter: Date;
+  /** What the window says about its end; null when the time came from no window. */
+  readonly limits: { readonly startBy: Date; readonly changeBy: Date } | null;
   readonly approvedEntryId: string;
   readonly waves: { readonly pauseS: number; readonly failureThresholdPercent: number };
   readonly restart: 'if_required' | 'always' | 'never';

@@ -5,8 +5,9 @@ import type { TenantTx } from '../../platform/db.ts';
 import { AppError, found, invariant } from '../../platform/errors.ts';
 import { actorOf } from '../../platform/http/caller.ts';
 import { mySignature, stateAt } from './release-document.policy.ts';
+import type { PlanDocument } from '../plans/plans.module.ts';
 import { releaseChanged } from './releases.deps.ts';
-import type { ReleasesDeps } from './releases.deps.ts';
+import type { ReleasedRun, ReleasesDeps } from './releases.deps.ts';
 import * as repository from './releases.repository.ts';
 import type { ReleaseRow } from './releases.repository.ts';
 import type { ReleaseScope } from './releases.service.ts';
@@ -146,6 +147,7 @@ export class ReleaseSigning {
       title: row.planTitle,
       notBefore: row.notBefore,
       notAfter: row.notAfter,
+      limits: limitsOf(plan.document),
       approvedEntryId: entry.id,
       waves: {
         pauseS: plan.document.policy.waves.pauseS,
@@ -169,4 +171,11 @@ export class ReleaseSigning {
     await releaseChanged(this.#deps, tx, { id: row.id, planId: row.planId, state: 'approved' });
     return entry.id;
   }
+}
+
+/** What the released plan says about its end. */
+function limitsOf({ window }: PlanDocument): ReleasedRun['limits'] {
+  return window === undefined
+    ? null
+    : { startBy: new Date(window.startBy), changeBy: new Date(window.changeBy) };
 }

@@ -18,6 +18,11 @@ export interface Terms {
   readonly notAfterMs: number;
   /** No step that begins a change starts later than `notAfterMs - reserveMs`. */
   readonly reserveMs: number;
+  /**
+   * The window's own figures hold: no restart begins after `notAfterMs - reserveMs`, and an installation that is not
+   * done at `notAfterMs` is put back. Absent for a time that came from no window.
+   */
+  readonly strictEnd?: boolean;
   /** Silence after which an agent counts as lost, outside restarts. */
   readonly silenceMs: number;
 }

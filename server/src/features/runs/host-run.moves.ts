@@ -121,6 +121,10 @@ export function proceed(draft: Draft, step: OrderStep): void {
   order(draft, step);
 }
 
+function canRollBack({ run }: Draft): boolean {
+  return run.terms.steps.includes('rollback') && run.outcomes.guard === 'taken';
+}
+
 /** Something went wrong after the change began: put the host back where that is possible, else say the truth. */
 export function decideRollback(draft: Draft, code: DecisionCode, values: Decision['values'] = {}): void {
   note(draft, code, values);
@@ -131,8 +135,7 @@ export function decideRollback(draft: Draft, code: DecisionCode, values: Decisio
 
 /** Leaves `rollback_decision`: the order to go back when the host holds a checkpoint, otherwise the end. */
 export function giveRollback(draft: Draft): void {
-  const possible = draft.run.terms.steps.includes('rollback') && draft.run.outcomes.guard === 'taken';
-  if (possible) order(draft, 'rollback');
+  if (canRollBack(draft)) order(draft, 'rollback');
   else move(draft, 'failed');
 }
 
@@ -140,6 +143,10 @@ export function giveRollback(draft: Draft): void {
 export function planRestart(draft: Draft): void {
   const { terms, restartRequired } = draft.run;
   patch(draft, { open: null });
+  if (terms.strictEnd === true && draft.nowMs >= terms.notAfterMs && canRollBack(draft)) {
+    decideRollback(draft, 'hard_stop');
+    return;
+  }
   const hasOrder = terms.steps.includes('restart') && terms.restart !== 'never';
   if (!hasOrder || (terms.restart === 'if_required' && restartRequired === false)) {
     const pending = restartRequired === true;
@@ -150,8 +157,13 @@ export function planRestart(draft: Draft): void {
     order(draft, 'verify');
     return;
   }
-  move(draft, 'awaiting_restart');
   setOutcomes(draft, { restart: 'pending' });
+  if (terms.strictEnd === true && draft.nowMs >= windowEnd(draft.run)) {
+    note(draft, 'restart_deferred');
+    order(draft, 'verify');
+    return;
+  }
+  move(draft, 'awaiting_restart');
   giveRestart(draft);
 }
 

@@ -320,3 +320,46 @@ describe('people and windows', () => {
     expect(host.run.state).toBe('committed');
   });
 });
+
+describe('the end of a window that has its own figures', () => {
+  /** Installs until `minutes` after the start; the window ends after 60, its reserve is 20. */
+  const installUntil = (minutes: number, change: Partial<Terms> = {}) => {
+    const figures = { notAfterMs: t0 + 60 * minute, reserveMs: 20 * minute, strictEnd: true };
+    const host = drive({ ...figures, ...change });
+    host.upTo('install');
+    for (let passed = 0; passed < minutes; passed += 0.5) {
+      host.tell({ type: 'progress', step: 'install', attempt: 1 });
+      host.wait(30_000);
+    }
+    host.answer('install', { facts: { restartRequired: true } });
+    return host;
+  };
+
+  it('restarts before the reserve', () => {
+    expect(installUntil(30).run.state).toBe('restarting');
+  });
+
+  it('restarts nothing in the reserve: the restart is left to do, and that is said', () => {
+    const host = installUntil(45);
+    expect(host.run.state).toBe('verifying');
+    expect(host.sent()).not.toContain('restart');
+    expect(host.run.outcomes.restart).toBe('pending');
+    expect(host.decisions()).toContain('restart_deferred');
+    host.answer('verify');
+    host.answer('commit');
+    expect(host.run.state).toBe('committed');
+  });
+
+  it('puts back an installation that was not done at the hard stop', () => {
+    const host = installUntil(61);
+    expect(host.run.state).toBe('rolling_back');
+    expect(host.decisions()).toContain('hard_stop');
+  });
+
+  it('keeps a late installation that has no checkpoint to go back to', () => {
+    const steps = orderSteps.filter((step) => step !== 'rollback');
+    const host = installUntil(61, { steps, rollbackTier: 0 });
+    expect(host.run.state).toBe('verifying');
+    expect(host.decisions()).toContain('restart_deferred');
+  });
+});

@@ -5,8 +5,16 @@ import type { Decision, RunState } from '#contract/runs.ts';
 import type { AuditAction } from '#contract/audit.ts';
 import type { HostRunEngine } from './host-run.engine.ts';
 import { createQueue } from './keyed.queue.ts';
-import { decideRun, isLive, runDeadline, type RunEffect, type RunFacts } from './run.policy.ts';
+import {
+  decideRun,
+  isLive,
+  runDeadline,
+  type HoldingFreeze,
+  type RunEffect,
+  type RunFacts,
+} from './run.policy.ts';
 import type { RunsDeps } from './runs.deps.ts';
+import { waitingSites } from './runs.read-model.ts';
 import * as repository from './runs.repository.ts';
 import type { RunChange, RunReport, RunRow } from './runs.repository.ts';
 
@@ -22,12 +30,6 @@ class Overtaken extends Error {}
 
 const tries = 6;
 const hostsAtOnce = 8;
-const maxReserveMs = 10 * 60_000;
-
-/** No change starts in the last tenth of the window, ten minutes at most. */
-export function reserveMs(notBefore: Date, notAfter: Date): number {
-  return Math.min(maxReserveMs, (notAfter.getTime() - notBefore.getTime()) / 10);
-}
 
 /** Moves one run: waves, pause, threshold, end. The hosts are moved by their own engine. */
 export class RunEngine {
@@ -89,8 +91,8 @@ export class RunEngine {
   async #step(tx: TenantTx, runId: string): Promise<Aftermath | null> {
     const row = await repository.getRun(tx, runId);
     if (!isLive(row.state)) return null;
-    const facts = await this.#facts(tx, row);
     const nowMs = this.#deps.clock.now();
+    const facts = await this.#facts(tx, row, nowMs);
     const effects = decideRun(facts, nowMs);
     const state = effects.findLast((effect) => effect.type === 'transition')?.to ?? row.state;
     const deadlineMs = runDeadline({ ...facts, state }, nowMs);
@@ -104,20 +106,28 @@ export class RunEngine {
     return null;
   }
 
-  async #facts(tx: TenantTx, row: RunRow): Promise<RunFacts> {
+  async #facts(tx: TenantTx, row: RunRow, nowMs: number): Promise<RunFacts> {
     const [lock, members] = [await this.#deps.trust.lockOf(tx), await repository.membersOf(tx, row.id)];
     return {
       state: row.state,
       sealed: row.sealedAt !== null,
       notBeforeMs: row.notBefore.getTime(),
-      notAfterMs: row.notAfter.getTime(),
-      reserveMs: reserveMs(row.notBefore, row.notAfter),
+      startByMs: row.startBy.getTime(),
       pauseS: row.pauseS,
       failureThresholdPercent: row.failureThresholdPercent,
       locked: lock.tenant || lock.runIds.includes(row.id),
       acceptedWave: row.acceptedWave,
+      frozen: await this.#frozen(tx, row, nowMs),
+      saidFreezeId: row.lastDecision?.code === 'frozen' ? String(row.lastDecision.values['freezeId']) : null,
       members,
     };
+  }
+
+  /** Asked only while a freeze could hold something back. */
+  async #frozen(tx: TenantTx, row: RunRow, nowMs: number): Promise<HoldingFreeze | null> {
+    if (nowMs < row.notBefore.getTime()) return null;
+    const siteIds = await waitingSites(tx, row.id);
+    return siteIds.length === 0 ? null : this.#deps.frozenAt(tx, siteIds, nowMs);
   }
 
   async #record(

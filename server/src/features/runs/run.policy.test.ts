@@ -15,12 +15,13 @@ function facts(members: WaveMember[], change: Partial<RunFacts> = {}): RunFacts 
     state: 'running',
     sealed: true,
     notBeforeMs: t0,
-    notAfterMs: t0 + 3_600_000,
-    reserveMs: 600_000,
+    startByMs: t0 + 3_000_000,
     pauseS: 60,
     failureThresholdPercent: 50,
     acceptedWave: 0,
     locked: false,
+    frozen: null,
+    saidFreezeId: null,
     members,
     ...change,
   };
@@ -129,6 +130,46 @@ describe('a run', () => {
         expect(effects.length > 0 || waitsForTime || underWay.length > 0).toBe(true);
       }),
     );
+  });
+});
+
+describe('a run in a freeze', () => {
+  const frozen = { freezeId: 'f1', name: 'Clôture', endMs: t0 + 1_200_000 };
+
+  it('does not start, says once why, and looks again before the freeze ends', () => {
+    const waiting = facts(twoWaves('planned', 'planned'), { state: 'scheduled', frozen });
+    expect(decideRun(waiting, t0)).toEqual([
+      {
+        type: 'decide',
+        code: 'frozen',
+        values: { freeze: 'Clôture', freezeId: 'f1', until: '2026-11-21T20:20:00.000Z', hosts: 3 },
+      },
+    ]);
+    const said = { ...waiting, saidFreezeId: 'f1' };
+    expect(decideRun(said, t0)).toEqual([]);
+    expect(runDeadline(said, t0)).toBe(t0 + 30_000);
+    expect(runDeadline(said, frozen.endMs - 1000)).toBe(frozen.endMs);
+    expect(decideRun({ ...said, frozen: null }, frozen.endMs).at(-1)).toMatchObject({ type: 'startWave' });
+  });
+
+  it('starts no further wave, and lets the hosts that are under way go on', () => {
+    const between = facts(twoWaves('committed', 'planned'), { frozen });
+    expect(decideRun(between, t0 + 60_000).map(({ type }) => type)).toEqual(['decide']);
+    const underWay = facts(twoWaves('installing', 'planned'), { frozen });
+    expect(decideRun(underWay, t0 + 60_000)).toEqual([]);
+  });
+
+  it('is missed, and the freeze is named, when the last start lies in it', () => {
+    const missed = facts(twoWaves('planned', 'planned'), {
+      state: 'scheduled',
+      frozen: { ...frozen, endMs: t0 + 9_000_000 },
+      saidFreezeId: 'f1',
+    });
+    expect(runDeadline(missed, t0 + 2_990_000)).toBe(t0 + 3_000_000);
+    expect(decideRun(missed, t0 + 3_000_000)).toEqual([
+      { type: 'decide', code: 'missed_frozen', values: { hosts: 3, freeze: 'Clôture' } },
+      { type: 'miss', hostRunIds: ['a', 'b', 'c'] },
+    ]);
   });
 });
 

@@ -8,15 +8,44 @@ export interface RunFacts {
   /** The `release.approved` entry is sealed: without it nothing starts. */
   readonly sealed: boolean;
   readonly notBeforeMs: number;
-  readonly notAfterMs: number;
-  readonly reserveMs: number;
+  /** No host starts after this. */
+  readonly startByMs: number;
   readonly pauseS: number;
   readonly failureThresholdPercent: number;
   /** The tenant or this run is under an emergency stop. */
   readonly locked: boolean;
   /** People said "go on" after the threshold stopped the run behind this wave; 0 when never. */
   readonly acceptedWave: number;
+  /** The freeze that holds hosts of this run now; freezes always win. */
+  readonly frozen: HoldingFreeze | null;
+  /** The freeze of which it was said that the run waits, so that it is said once; null when none. */
+  readonly saidFreezeId: string | null;
   readonly members: readonly WaveMember[];
+}
+
+export interface HoldingFreeze {
+  readonly freezeId: string;
+  readonly name: string;
+  readonly endMs: number;
+}
+
+/** What a window says about its end. */
+export interface Limits {
+  /** No host starts after this. */
+  readonly startBy: Date;
+  /** No installation and no restart begins after this. */
+  readonly changeBy: Date;
+}
+
+const maxReserveMs = 10 * 60_000;
+/** A freeze may be lifted before its end: a run that waits looks again after this. */
+const frozenLookMs = 30_000;
+
+/** For a time that comes from no window: no change starts in its last tenth, ten minutes at most. */
+export function limitsOf(notBefore: Date, notAfter: Date): Limits {
+  const reserveMs = Math.min(maxReserveMs, (notAfter.getTime() - notBefore.getTime()) / 10);
+  const by = new Date(notAfter.getTime() - reserveMs);
+  return { startBy: by, changeBy: by };
 }
 
 /** How often a host that waits for a group looks again. */
@@ -51,7 +80,7 @@ function failedPercent(members: readonly WaveMember[]): number {
 }
 
 function windowIsOver(facts: RunFacts, nowMs: number): boolean {
-  return nowMs >= facts.notAfterMs - facts.reserveMs;
+  return nowMs >= facts.startByMs;
 }
 
 /** The first wave that has not ended, and the instant at which it may start. */
@@ -79,6 +108,15 @@ function thresholdBroken(facts: RunFacts): { wave: number; percent: number } | n
   return null;
 }
 
+/** A run waits for the end of a freeze; that it does is said once for each freeze. */
+function waitForThaw({ frozen, saidFreezeId }: RunFacts, hosts: number): RunEffect[] | null {
+  if (frozen === null) return null;
+  if (frozen.freezeId === saidFreezeId) return [];
+  const until = new Date(frozen.endMs).toISOString();
+  const values = { freeze: frozen.name, freezeId: frozen.freezeId, until, hosts };
+  return [{ type: 'decide', code: 'frozen', values }];
+}
+
 function advanceRunning(facts: RunFacts, nowMs: number): RunEffect[] {
   const planned = facts.members.filter(({ state }) => state === 'planned');
   if (facts.locked) {
@@ -99,6 +137,8 @@ function advanceRunning(facts: RunFacts, nowMs: number): RunEffect[] {
   if (next === null || next.startsAtMs > nowMs) return [];
   const waiting = next.members.filter(({ state }) => state === 'planned').map(({ id }) => id);
   if (waiting.length === 0) return [];
+  const waits = waitForThaw(facts, planned.length);
+  if (waits !== null) return waits;
   const start: RunEffect = { type: 'startWave', wave: next.wave, hostRunIds: waiting };
   // A rest of a wave, after a crash, a retry or a wait for a group, is no new wave.
   if (waiting.length < next.members.length || next.members.some(({ held }) => held === true)) return [start];
@@ -116,13 +156,18 @@ export function decideRun(facts: RunFacts, nowMs: number): readonly RunEffect[] 
   }
   const planned = facts.members.filter(({ state }) => state === 'planned').map(({ id }) => id);
   if (windowIsOver(facts, nowMs) && planned.length > 0) {
+    const { frozen } = facts;
     return [
-      { type: 'decide', code: 'window_over', values: { hosts: planned.length } },
+      frozen === null
+        ? { type: 'decide', code: 'window_over', values: { hosts: planned.length } }
+        : { type: 'decide', code: 'missed_frozen', values: { hosts: planned.length, freeze: frozen.name } },
       { type: 'miss', hostRunIds: planned },
     ];
   }
   if (facts.state === 'scheduled') {
     if (!facts.sealed || facts.locked || nowMs < facts.notBeforeMs) return [];
+    const waits = waitForThaw(facts, planned.length);
+    if (waits !== null) return waits;
     return [
       { type: 'transition', from: 'scheduled', to: 'running' },
       ...advanceRunning({ ...facts, state: 'running' }, nowMs),
@@ -135,14 +180,15 @@ export function decideRun(facts: RunFacts, nowMs: number): readonly RunEffect[] 
 export function runDeadline(facts: RunFacts, nowMs: number): number | null {
   if (!isLive(facts.state)) return null;
   const planned = facts.members.some(({ state }) => state === 'planned');
-  const windowEndMs = facts.notAfterMs - facts.reserveMs;
-  if (facts.state === 'scheduled') {
-    return facts.notBeforeMs > nowMs ? facts.notBeforeMs : Math.min(nowMs + 1000, windowEndMs);
-  }
-  if (!planned) return null;
+  const { frozen, startByMs } = facts;
+  if (facts.state === 'scheduled' && facts.notBeforeMs > nowMs) return facts.notBeforeMs;
+  if (!planned) return facts.state === 'scheduled' ? Math.min(nowMs + 1000, startByMs) : null;
+  const waitsForThaw = frozen !== null && facts.state !== 'paused' && facts.state !== 'stopping';
+  if (waitsForThaw && facts.sealed) return Math.min(frozen.endMs, startByMs, nowMs + frozenLookMs);
+  if (facts.state === 'scheduled') return Math.min(nowMs + 1000, startByMs);
   const next = facts.state === 'running' ? nextWave(facts) : null;
   // Somebody of a wave under way has not begun: who is down is looked at again soon.
   if (next !== null && next.startsAtMs <= nowMs && next.members.some(({ state }) => state === 'planned'))
-    return Math.min(nowMs + holdLookMs, windowEndMs);
-  return next !== null && next.startsAtMs > nowMs ? Math.min(next.startsAtMs, windowEndMs) : windowEndMs;
+    return Math.min(nowMs + holdLookMs, startByMs);
+  return next !== null && next.startsAtMs > nowMs ? Math.min(next.startsAtMs, startByMs) : startByMs;
 }

@@ -5,6 +5,7 @@ import type { Db, TenantTx } from '../../platform/db.ts';
 import type { NewId } from '../../platform/ids.ts';
 import type { Logger } from '../../platform/log.ts';
 import type { Outbox } from '../../platform/outbox.ts';
+import type { HoldingFreeze } from './run.policy.ts';
 import type { WatchedGroup } from './group-budget.policy.ts';
 import type { CommandsService } from '../commands/commands.module.ts';
 
@@ -43,6 +44,12 @@ export interface RunsDeps {
       tx: TenantTx,
     ) => Promise<{ readonly tenant: boolean; readonly runIds: readonly string[] }>;
   };
+  /** The freeze that holds any of these sites at an instant, or null. */
+  readonly frozenAt: (
+    tx: TenantTx,
+    siteIds: readonly string[],
+    atMs: number,
+  ) => Promise<HoldingFreeze | null>;
   /** Resolves once the entry is in a signed checkpoint; rejects with audit_unavailable when it is not in time. */
   readonly seal: (tenantId: string, entryId: string) => Promise<unknown>;
   readonly isConnected: (agentId: string) => boolean;

@@ -302,3 +302,17 @@ export async function listLog(
   const items = rows.map(({ seq, at, step, text }) => ({ seq, at: toInstant(at), step, text }));
   return { items, lastSeq: items.at(-1)?.seq ?? page.after };
 }
+
+/** Sites of the hosts that have not started, each once. */
+export async function waitingSites(tx: TenantTx, runId: string): Promise<string[]> {
+  const rows = await tx
+    .selectFrom('host_runs as r')
+    .innerJoin('hosts as h', 'h.id', 'r.host_id')
+    .select('h.site_id')
+    .distinct()
+    .where('r.run_id', '=', runId)
+    .where('r.state', '=', 'planned')
+    .where('r.replaced_by', 'is', null)
+    .execute();
+  return rows.map(({ site_id }) => site_id);
+}

@@ -31,6 +31,10 @@ export interface RunRow {
   readonly state: RunState;
   readonly notBefore: Date;
   readonly notAfter: Date;
+  /** No host starts after this. */
+  readonly startBy: Date;
+  /** No installation and no restart begins after this. */
+  readonly changeBy: Date;
   readonly pauseS: number;
   readonly failureThresholdPercent: number;
   readonly acceptedWave: number;
@@ -75,6 +79,8 @@ export type NewRun = Pick<
   | 'title'
   | 'notBefore'
   | 'notAfter'
+  | 'startBy'
+  | 'changeBy'
   | 'pauseS'
   | 'failureThresholdPercent'
 >;
@@ -107,6 +113,8 @@ export async function createRun(tx: TenantTx, run: NewRun): Promise<void> {
       title: run.title,
       not_before: run.notBefore,
       not_after: run.notAfter,
+      start_by: run.startBy,
+      change_by: run.changeBy,
       pause_s: run.pauseS,
       failure_threshold_percent: run.failureThresholdPercent,
       deadline_at: sql<Date>`now()`,
@@ -167,6 +175,8 @@ export function selectRuns(tx: TenantTx) {
       sql<RunState>`state`.as('state'),
       'not_before as notBefore',
       'not_after as notAfter',
+      'start_by as startBy',
+      'change_by as changeBy',
       'pause_s as pauseS',
       'failure_threshold_percent as failureThresholdPercent',
       'accepted_wave as acceptedWave',

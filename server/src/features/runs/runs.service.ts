@@ -10,8 +10,8 @@ import type { ReleasedRun } from '../releases/releases.module.ts';
 import { acceptHostRun } from './group-budget.repository.ts';
 import { isTerminal, plannedHostRun, type Terms } from './host-run.model.ts';
 import type { HostRunEngine } from './host-run.engine.ts';
-import { reserveMs, type RunEngine } from './run.engine.ts';
-import { isLive } from './run.policy.ts';
+import type { RunEngine } from './run.engine.ts';
+import { isLive, limitsOf } from './run.policy.ts';
 import { advanceTopic, type RunsDeps } from './runs.deps.ts';
 import type { LogBuffer } from './runs.log.ts';
 import * as repository from './runs.repository.ts';
@@ -50,6 +50,7 @@ export class RunsService {
   async createFromRelease(tx: TenantTx, release: ReleasedRun): Promise<void> {
     const { db, newId, clock, outbox, emit } = this.#deps;
     const { tenantId, runId, notBefore, notAfter } = release;
+    const limits = release.limits ?? limitsOf(notBefore, notAfter);
     await repository.createRun(tx, {
       id: runId,
       planId: release.planId,
@@ -58,6 +59,7 @@ export class RunsService {
       title: release.title,
       notBefore,
       notAfter,
+      ...limits,
       ...release.waves,
     });
     const nowMs = clock.now();
@@ -69,7 +71,8 @@ export class RunsService {
           restart: release.restart,
           rollbackTier: target.rollbackTier,
           notAfterMs: notAfter.getTime(),
-          reserveMs: reserveMs(notBefore, notAfter),
+          reserveMs: notAfter.getTime() - limits.changeBy.getTime(),
+          ...(release.limits === null ? {} : { strictEnd: true }),
           silenceMs: this.#deps.silenceMs ?? defaultSilenceMs,
         };
         const { hostId, agentId, hostname, wave, order } = target;
@@ -264,14 +267,13 @@ export class RunsService {
     const { state, outcomes } = row.run;
     const states: readonly HostRunState[] = hostRunActions.retry;
     const untouched = outcomes.patch === 'not_started' || outcomes.patch === 'not_installed';
-    const endMs = run.notAfter.getTime() - reserveMs(run.notBefore, run.notAfter);
     const open = ['running', 'paused', 'completed_with_failures'].includes(run.state);
     if (
       states.includes(state) &&
       untouched &&
       open &&
       row.replacedBy === null &&
-      this.#deps.clock.now() < endMs
+      this.#deps.clock.now() < run.startBy.getTime()
     )
       return;
     throw new AppError('transition_refused', {

@@ -12,7 +12,7 @@ export interface FirstTenant {
 
 /** Makes the tenant and its first site when they are absent; the program's owner does it, so the actor is the system. */
 export async function bootstrapTenant(
-  deps: Pick<TenantsDeps, 'db' | 'audit' | 'newId'>,
+  deps: Pick<TenantsDeps, 'db' | 'audit' | 'newId' | 'siteCreated'>,
   first: FirstTenant,
 ): Promise<{ tenantId: string; siteId: string; created: boolean }> {
   const { db, audit, newId } = deps;
@@ -42,6 +42,7 @@ export async function bootstrapTenant(
     if (site !== undefined) return site.id;
     const created = await repository.createSite(tx, { id: newId(), ...first.site });
     await record(tx, { action: 'site.created', id: created.id, name: created.name });
+    await deps.siteCreated(tx, created);
     return created.id;
   });
   return { tenantId, siteId, created: present === null };

@@ -1,6 +1,6 @@
 import type { Site, Tenant } from '#contract/tenants.ts';
 import type { AuditWriter } from '../../platform/audit/auditWriter.ts';
-import { isUniqueViolation, type Db } from '../../platform/db.ts';
+import { isUniqueViolation, type Db, type TenantTx } from '../../platform/db.ts';
 import { AppError, found } from '../../platform/errors.ts';
 import { actorOf, membershipOf, type Caller } from '../../platform/http/caller.ts';
 import type { NewId } from '../../platform/ids.ts';
@@ -13,6 +13,8 @@ export interface TenantsDeps {
   readonly newId: NewId;
   /** Forgets what is remembered of a caller, after memberships have changed. */
   readonly forgetCaller: (personId: string) => void;
+  /** Gives a new site what every site has, in the same transaction. */
+  readonly siteCreated: (tx: TenantTx, site: Site) => Promise<void>;
 }
 
 interface Page<T> {
@@ -155,6 +157,7 @@ export class TenantsService {
       this.#deps.db.inTenant(tenantId, async (tx) => {
         const site = await repository.createSite(tx, { id: this.#deps.newId(), ...draft });
         await this.#recordSite(tx, caller, 'site.created', site);
+        await this.#deps.siteCreated(tx, site);
         return site;
       }),
       'sites_name',

@@ -1,5 +1,6 @@
 import type { HostSummary } from '#contract/fleet.ts';
 import type { MaintenancePolicy, PlanPreview, PlanRequest } from '#contract/plans.ts';
+import type { MaintenanceWindow } from '#contract/windows.ts';
 import { call } from '../../api.ts';
 import { toApiError } from '../../problem.ts';
 import type { ApiError } from '../../problem.ts';
@@ -14,6 +15,9 @@ export class PlanBuilder {
   hostIds = $state.raw<readonly string[]>([]);
   startText = $state('');
   endText = $state('');
+  timeKind = $state<'exact' | 'windows'>('exact');
+  windowIds = $state<string[]>([]);
+  windows = $state.raw<readonly MaintenanceWindow[] | null>(null);
   policies = $state.raw<readonly MaintenancePolicy[] | null>(null);
   preview = $state.raw<PlanPreview | null>(null);
   /** The request that `preview` answers; anything changed since makes it old. */
@@ -35,31 +39,39 @@ export class PlanBuilder {
 
   readonly startMs = $derived.by(() => fromLocalField(this.startText, this.#zone));
   readonly endMs = $derived.by(() => fromLocalField(this.endText, this.#zone));
-  readonly windowOk = $derived(this.startMs !== null && this.endMs !== null && this.endMs > this.startMs);
-  readonly request = $derived.by((): PlanRequest | null => {
+  readonly timeOk = $derived(this.startMs !== null && this.endMs !== null && this.endMs > this.startMs);
+  readonly #time = $derived.by((): Pick<PlanRequest, 'notBefore' | 'notAfter' | 'windowIds'> | null => {
+    if (this.timeKind === 'windows')
+      return this.windowIds.length === 0 ? null : { windowIds: $state.snapshot(this.windowIds) };
     const { startMs, endMs } = this;
-    if (!this.windowOk || startMs === null || endMs === null) return null;
+    if (!this.timeOk || startMs === null || endMs === null) return null;
+    return { notBefore: toInstant(startMs), notAfter: toInstant(endMs) };
+  });
+  readonly request = $derived.by((): PlanRequest | null => {
+    const time = this.#time;
+    if (time === null) return null;
     if (this.policyId === '' || this.hostIds.length === 0 || this.title.trim() === '') return null;
     return {
       policyId: this.policyId,
       title: this.title.trim(),
       hostIds: [...this.hostIds],
-      notBefore: toInstant(startMs),
-      notAfter: toInstant(endMs),
+      ...time,
     };
   });
   readonly stale = $derived(
     this.previewed !== null && JSON.stringify(this.previewed) !== JSON.stringify(this.request),
   );
 
-  async loadPolicies(): Promise<void> {
+  async load(): Promise<void> {
     try {
-      const page = await call('listMaintenancePolicies', {
-        params: { tenantId: this.#tenantId },
-        query: { limit: 200 },
-      });
-      this.policies = page.items;
-      const [only] = page.items;
+      const asked = { params: { tenantId: this.#tenantId }, query: { limit: 200 } };
+      const [policies, windows] = await Promise.all([
+        call('listMaintenancePolicies', asked),
+        call('listWindows', asked),
+      ]);
+      this.policies = policies.items;
+      this.windows = windows.items;
+      const [only] = policies.items;
       if (this.policyId === '' && only !== undefined) this.policyId = only.id;
     } catch (error) {
       this.error = toApiError(error);

@@ -9,6 +9,7 @@ export const partPermission: Readonly<Record<SettingsPart, Permission | null>> =
   agents: 'agents.read',
   groups: 'fleet.read',
   policies: 'policies.read',
+  windows: 'windows.read',
   approvers: 'trust.read',
   document: 'trust.read',
   keys: 'apiKeys.manage',

@@ -15,6 +15,7 @@ export const errors: Readonly<Record<keyof typeof source, string>> = {
   'error.transition_refused': 'The current state does not allow this.',
   'error.enrolment_token_unusable': 'This enrolment token can no longer be used.',
   'error.guard_unavailable': 'No checkpoint can be taken.',
+  'error.frozen': 'A freeze holds that time.',
   'error.plan_impossible': 'This plan is impossible.',
   'error.nothing_to_install': 'There is nothing to install.',
   'error.hosts_unavailable': 'The server’s agent cannot be reached.',
@@ -45,6 +46,7 @@ export const errors: Readonly<Record<keyof typeof source, string>> = {
   'remedy.transition_refused': 'Reload to see the current state.',
   'remedy.enrolment_token_unusable': 'Issue a new token.',
   'remedy.guard_unavailable': 'Free some space on the server, or change the policy.',
+  'remedy.frozen': 'Choose another time, or have that freeze lifted in Settings, Windows and freezes.',
   'remedy.plan_impossible':
     'The preview writes each obstacle out: remove a server, or mend the group or the dependency.',
   'remedy.nothing_to_install': 'Choose other servers or another policy.',

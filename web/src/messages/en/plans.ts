@@ -109,6 +109,10 @@ export const plans: Readonly<Record<keyof typeof source, string>> = {
   'builder.impossible': 'No order is possible: read the obstacles at the top of the preview.',
   'planWarning.too_few_signers': '{needed} people must sign, only {available} can today.',
   'planWarning.window_short': 'The window lasts only {minutes} minutes.',
+  'planWarning.may_not_fit':
+    'By its history this takes {low} to {high} minutes: it may not fit into {minutes} minutes.',
+  'planWarning.does_not_fit':
+    'By its history this takes at least {low} minutes: it does not fit into {minutes} minutes.',
   'planWarning.hosts_without_guard':
     '{count, plural, one {# server will have no checkpoint.} other {# servers will have no checkpoint.}}',
   'planWarning.hosts_excluded':

@@ -180,6 +180,12 @@ export const runs: Readonly<Record<keyof typeof source, string>> = {
   'decision.restart_not_needed': 'No restart was needed.',
   'decision.restart_skipped_by_policy':
     'A restart would be needed but the policy forbids it: it remains to be done.',
+  'decision.frozen':
+    'The freeze “{freeze}” holds until {until}: {hosts, plural, one {# server waits} other {# servers wait}}.',
+  'decision.missed_frozen':
+    'The freeze “{freeze}” took the rest of the window: {hosts, plural, one {# server could not start.} other {# servers could not start.}}',
+  'decision.restart_deferred': 'The window’s reboot reserve has begun: the restart remains to be done.',
+  'decision.hard_stop': 'The window’s hard stop passed before the installation ended: rolled back.',
   'decision.waits_for_group':
     'Waits: in group “{group}”, {host} ({cause}{run, plural, =0 {} other {, run #}}). At most {maxDown, plural, one {# member} other {# members}} down at once.',
   'decision.group_lets_none_go': 'Waits: group “{group}” demands that all of its members stay up.',

@@ -13,6 +13,7 @@ export const errors = {
   'error.transition_refused': 'L’état actuel ne permet pas ce geste.',
   'error.enrolment_token_unusable': 'Ce jeton d’enrôlement n’est plus utilisable.',
   'error.guard_unavailable': 'Aucun point de retour ne peut être pris.',
+  'error.frozen': 'Un gel couvre ce moment.',
   'error.plan_impossible': 'Ce plan est impossible.',
   'error.nothing_to_install': 'Il n’y a rien à installer.',
   'error.hosts_unavailable': 'L’agent du serveur n’est pas joignable.',
@@ -43,6 +44,7 @@ export const errors = {
   'remedy.transition_refused': 'Rechargez pour voir l’état actuel.',
   'remedy.enrolment_token_unusable': 'Émettez un nouveau jeton.',
   'remedy.guard_unavailable': 'Libérez de l’espace sur le serveur, ou changez la politique.',
+  'remedy.frozen': 'Choisissez un autre moment, ou faites lever ce gel dans Réglages, Fenêtres et gels.',
   'remedy.plan_impossible':
     'L’aperçu écrit chaque obstacle : retirez un serveur, ou corrigez le groupe ou la dépendance.',
   'remedy.nothing_to_install': 'Choisissez d’autres serveurs ou une autre politique.',

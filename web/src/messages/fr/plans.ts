@@ -112,6 +112,10 @@ export const plans = {
   'planWarning.too_few_signers':
     '{needed} personnes doivent signer, {available} seulement le peuvent aujourd’hui.',
   'planWarning.window_short': 'La fenêtre ne dure que {minutes} minutes.',
+  'planWarning.may_not_fit':
+    'D’après l’historique, il faut de {low} à {high} minutes : ce n’est pas sûr de tenir dans {minutes} minutes.',
+  'planWarning.does_not_fit':
+    'D’après l’historique, il faut au moins {low} minutes : cela ne tient pas dans {minutes} minutes.',
   'planWarning.hosts_without_guard':
     '{count, plural, one {# serveur n’aura pas de point de retour.} other {# serveurs n’auront pas de point de retour.}}',
   'planWarning.hosts_excluded':
@@ -125,6 +129,6 @@ export const plans = {
   'policyWords.restart.always': 'Redémarrage dans tous les cas.',
   'policyWords.restart.never': 'Jamais de redémarrage.',
   'policyWords.waves': 'Première vague de {first}, puis par {size}, avec {pause} de pause.',
-  'policyWords.threshold': 'Suspension si plus de {percent} % d’une vague se termine mal.',
+  'policyWords.threshold': 'Suspension si plus de {percent} % d’une vague se termine mal.',
   'policyWords.confirm': 'Retour arrière automatique sans confirmation après {duration}.',
 } as const;

@@ -175,7 +175,7 @@ export const runs = {
   'decision.cancelled_by_person': 'Annulé par une personne avant le point sûr suivant.',
   'decision.window_over': 'La fenêtre de maintenance est terminée : plus aucune nouvelle étape ne commence.',
   'decision.threshold_paused':
-    'Exécution suspendue : {percent} % de la vague {wave} ne s’est pas bien terminé.',
+    'Exécution suspendue : {percent} % de la vague {wave} ne s’est pas bien terminé.',
   'decision.indeterminate':
     'L’agent ne peut pas dire si l’effet a eu lieu : rien n’est rejoué, une personne décide.',
   'decision.late_truth': 'Une réponse tardive du serveur corrige ce que l’on croyait savoir.',
@@ -186,6 +186,14 @@ export const runs = {
   'decision.restart_not_needed': 'Aucun redémarrage n’était nécessaire.',
   'decision.restart_skipped_by_policy':
     'Un redémarrage serait nécessaire, mais la politique l’interdit : il reste à faire.',
+  'decision.frozen':
+    'Le gel « {freeze} » est en vigueur jusqu’à {until} : {hosts, plural, one {# serveur attend} other {# serveurs attendent}}.',
+  'decision.missed_frozen':
+    'Le gel « {freeze} » a pris la fin de la fenêtre : {hosts, plural, one {# serveur n’a pas pu commencer.} other {# serveurs n’ont pas pu commencer.}}',
+  'decision.restart_deferred':
+    'La réserve de redémarrage de la fenêtre est entamée : le redémarrage reste à faire.',
+  'decision.hard_stop':
+    'L’arrêt ferme de la fenêtre est passé avant la fin de l’installation : retour arrière.',
   'decision.waits_for_group':
     'Attend : dans le groupe « {group} », {host} ({cause}{run, plural, =0 {} other {, exécution #}}). Au plus {maxDown, plural, one {# membre arrêté} other {# membres arrêtés}} à la fois.',
   'decision.group_lets_none_go':

@@ -1,0 +1,216 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { CalendarFeed } from '#contract/feeds.ts';
+import type { Site } from '#contract/tenants.ts';
+import type { Calendar, Freeze, MaintenanceWindow, Occurrence, WindowPreview } from '#contract/windows.ts';
+import { nights, ReleaseDesk, yearEnd } from '../harness/release-desk.ts';
+
+let desk: ReleaseDesk;
+
+beforeAll(async () => {
+  desk = await ReleaseDesk.open({ chief: ['tenant_admin', 'operator'], reader: ['client_viewer'] }, 'api');
+}, 120_000);
+
+afterAll(() => desk.close());
+
+const windowNames = async (): Promise<string[]> => {
+  const { items } = await desk.must<{ items: MaintenanceWindow[] }>('reader', 'listWindows');
+  return items.map(({ name }) => name);
+};
+
+describe('a maintenance window', () => {
+  it('is there from the first day of a site: Saturday 20:00 to Sunday 12:00 on its clock', async () => {
+    expect(await windowNames()).toEqual(['Siège · week-end']);
+    const site = { name: 'Nouméa', timeZone: 'Pacific/Noumea' };
+    const { id: siteId } = await desk.must<Site>('chief', 'createSite', { body: site });
+    const { items } = await desk.must<{ items: MaintenanceWindow[] }>('reader', 'listWindows');
+    const window = items.find((entry) => entry.siteId === siteId);
+    expect(window).toMatchObject({ name: 'Nouméa · week-end', timeZone: 'Pacific/Noumea' });
+    const coming = await desk.must<{ items: Occurrence[] }>('reader', 'listWindowOccurrences', {
+      params: { windowId: window?.id ?? '' },
+    });
+    expect(coming.items).toHaveLength(5);
+    for (const { start, end, elapsedMinutes } of coming.items) {
+      expect(start.local).toMatch(/T20:00\+11:00$/);
+      expect(end.local).toMatch(/T12:00\+11:00$/);
+      expect(new Date(start.at).getUTCDay()).toBe(6);
+      expect(elapsedMinutes).toBe(960);
+    }
+  });
+
+  it('is made, read, changed and removed, each change against the version that was read', async () => {
+    const made = await desk.must<MaintenanceWindow>('chief', 'createWindow', { body: nights });
+    const params = { windowId: made.id };
+    expect(await desk.must('reader', 'getWindow', { params })).toEqual(made);
+    const body = { ...nights, name: 'Nuits courtes', durationMinutes: 240 };
+    const changed = await desk.must<MaintenanceWindow>('chief', 'updateWindow', {
+      params,
+      body,
+      version: made.version,
+    });
+    expect(changed).toMatchObject({ ...body, version: made.version + 1 });
+    for (const name of ['updateWindow', 'removeWindow'] as const) {
+      const old = await desk.ask('chief', name, {
+        params,
+        version: made.version,
+        ...(name === 'updateWindow' ? { body } : {}),
+      });
+      expect([name, old.status, old.body.code]).toEqual([name, 412, 'precondition_failed']);
+    }
+    await desk.must('chief', 'removeWindow', { params, version: changed.version });
+    expect((await desk.ask('chief', 'getWindow', { params })).status).toBe(404);
+    expect(await windowNames()).not.toContain('Nuits courtes');
+  });
+
+  it('keeps its name to itself, and gives it back when it is removed', async () => {
+    const made = await desk.must<MaintenanceWindow>('chief', 'createWindow', { body: nights });
+    const again = await desk.ask('chief', 'createWindow', { body: { ...nights, name: 'NUITS' } });
+    expect([again.status, again.body.code]).toEqual([409, 'already_exists']);
+    await desk.must('chief', 'removeWindow', { params: { windowId: made.id }, version: made.version });
+    const after = await desk.must<MaintenanceWindow>('chief', 'createWindow', { body: nights });
+    await desk.must('chief', 'removeWindow', { params: { windowId: after.id }, version: after.version });
+  });
+
+  it('is refused with what is wrong and where', async () => {
+    const body = { ...nights, rule: 'FREQ=HOURLY', timeZone: 'Europe/Paris', startCutOffMinutes: 10 };
+    const refused = await desk.ask('chief', 'createWindow', { body });
+    expect([refused.status, refused.body.code]).toEqual([400, 'invalid_request']);
+    expect(refused.body.fields?.map(({ path, rule }) => [path, rule])).toEqual([
+      ['/body/rule', 'too_often'],
+      ['/body/startCutOffMinutes', 'cut_off_before_reserve'],
+    ]);
+  });
+
+  it('may not be changed by people who only read', async () => {
+    const refused = await desk.ask('reader', 'createWindow', { body: nights });
+    expect([refused.status, refused.body.code]).toEqual([403, 'forbidden']);
+  });
+});
+
+describe('a preview', () => {
+  it('gives the next five in local time and UTC, and says which freeze takes what', async () => {
+    const freeze = await desk.must<Freeze>('chief', 'createFreeze', { body: yearEnd });
+    const weekly = { ...nights, rule: 'FREQ=YEARLY;BYMONTH=12;BYMONTHDAY=14,15,20' };
+    const { problems, occurrences } = await desk.must<WindowPreview>('reader', 'previewWindow', {
+      body: { ...weekly, startTime: '06:00', durationMinutes: 720 },
+    });
+    expect(problems).toEqual([]);
+    const byDay = Object.fromEntries(occurrences.map((entry) => [entry.start.local.slice(8, 10), entry]));
+    expect(occurrences).toHaveLength(5);
+    expect(byDay['14']?.cuts).toEqual([]);
+    expect(byDay['15']?.pieces.map(({ start, end }) => [start.local.slice(11), end.local.slice(11)])).toEqual(
+      [['06:00+01:00', '12:00+01:00']],
+    );
+    expect(byDay['15']?.cuts.map(({ name }) => name)).toEqual(['Fin d’année']);
+    expect(byDay['20']?.pieces).toEqual([]);
+    expect(byDay['20']?.start.at).toMatch(/-12-20T05:00:00\.000Z$/);
+    await desk.must('chief', 'removeFreeze', { params: { freezeId: freeze.id }, version: freeze.version });
+  });
+
+  it('says what is wrong with a window or a freeze instead of refusing to answer', async () => {
+    const window = await desk.must<WindowPreview>('reader', 'previewWindow', {
+      body: { ...nights, rule: 'FREQ=DAILY;BYHOUR=3', siteId: '018f0000-0000-7000-8000-000000000000' },
+    });
+    expect(window).toEqual({
+      problems: [
+        { path: 'rule', code: 'unsupported_part', values: { part: 'BYHOUR' } },
+        { path: 'siteId', code: 'no_such_site', values: {} },
+      ],
+      occurrences: [],
+    });
+    const when = { kind: 'once', startsAt: '2027-01-02T00:00:00.000Z', endsAt: '2027-01-01T00:00:00.000Z' };
+    const freeze = await desk.must<WindowPreview>('reader', 'previewFreeze', { body: { ...yearEnd, when } });
+    expect(freeze.problems).toEqual([{ path: 'when/endsAt', code: 'ends_before_start', values: {} }]);
+  });
+});
+
+describe('the calendar', () => {
+  it('holds windows and freezes between two instants, and says when a freeze takes a whole window', async () => {
+    const when = { kind: 'once', startsAt: '2027-03-05T00:00:00.000Z', endsAt: '2027-03-09T00:00:00.000Z' };
+    const body = { ...yearEnd, name: 'Bascule', siteId: desk.siteId, when };
+    const freeze = await desk.must<Freeze>('chief', 'createFreeze', { body });
+    const query = 'from=2027-03-01T00:00:00.000Z&to=2027-03-15T00:00:00.000Z';
+    const calendar = await desk.must<Calendar>('reader', 'getCalendar', { query });
+    const ours = calendar.windows.filter(({ siteId }) => siteId === desk.siteId);
+    expect(ours.map(({ occurrence }) => [occurrence.start.local, occurrence.pieces.length])).toEqual([
+      ['2027-03-06T20:00+01:00', 0],
+      ['2027-03-13T20:00+01:00', 1],
+    ]);
+    expect(calendar.freezes).toMatchObject([{ name: 'Bascule', siteId: desk.siteId, ...timesOf(when) }]);
+    expect(calendar.conflicts).toEqual([
+      {
+        code: 'window_frozen',
+        at: '2027-03-06T19:00:00.000Z',
+        values: { window: 'Siège · week-end', freeze: 'Bascule' },
+      },
+    ]);
+    // The window of another site is none of that freeze's business.
+    const others = calendar.windows.filter(({ siteId }) => siteId !== desk.siteId);
+    expect(others.every(({ occurrence }) => occurrence.cuts.length === 0)).toBe(true);
+    await desk.must('chief', 'removeFreeze', { params: { freezeId: freeze.id }, version: freeze.version });
+  });
+
+  it('refuses a range that is empty or longer than two months', async () => {
+    for (const to of ['2027-03-01T00:00:00.000Z', '2027-06-01T00:00:00.000Z']) {
+      const answer = await desk.ask('reader', 'getCalendar', {
+        query: `from=2027-03-01T00:00:00.000Z&to=${to}`,
+      });
+      expect([answer.status, answer.body.fields?.[0]?.path]).toEqual([400, '/query/to']);
+    }
+  });
+});
+
+describe('a calendar address', () => {
+  const read = (url: string) => desk.server.app.inject({ method: 'GET', url: new URL(url).pathname });
+
+  it('gives the times of its site to whoever holds it, without what freezes took, until it is revoked', async () => {
+    const { feed, url } = await desk.must<{ feed: CalendarFeed; url: string }>(
+      'chief',
+      'createCalendarFeed',
+      {
+        body: { siteId: desk.siteId },
+      },
+    );
+    const soon = new Date(Date.now() + 86_400_000).toISOString();
+    const later = new Date(Date.now() + 9 * 86_400_000).toISOString();
+    const when = { kind: 'once', startsAt: soon, endsAt: later };
+    const body = { ...yearEnd, name: 'Bascule', reason: 'Confidentiel', when };
+    const freeze = await desk.must<Freeze>('chief', 'createFreeze', { body });
+    const answer = await read(url);
+    expect([answer.statusCode, answer.headers['content-type']]).toEqual([
+      200,
+      'text/calendar; charset=utf-8',
+    ]);
+    const lines = answer.body.replaceAll('\r\n ', '').split('\r\n');
+    const summaries = lines.filter((line) => line.startsWith('SUMMARY:'));
+    expect(summaries).toContain('SUMMARY:ATLAS · Siège · week-end');
+    expect(summaries).toContain('SUMMARY:ATLAS · ❄ Bascule');
+    expect(summaries.join()).not.toContain('Nouméa');
+    expect(answer.body).not.toContain('Confidentiel');
+    const starts = lines.filter((line) => line.startsWith('DTSTART:')).map((line) => line.slice(8));
+    expect(starts.every((start) => /^\d{8}T\d{6}Z$/.test(start))).toBe(true);
+    await desk.must('chief', 'removeFreeze', { params: { freezeId: freeze.id }, version: freeze.version });
+    await desk.must('chief', 'revokeCalendarFeed', { params: { feedId: feed.id } });
+    expect((await read(url)).statusCode).toBe(404);
+    const { items } = await desk.must<{ items: CalendarFeed[] }>('reader', 'listCalendarFeeds');
+    expect(items.find(({ id }) => id === feed.id)?.revokedAt).not.toBeNull();
+  });
+
+  it('cannot be guessed: a token of this tenant with other bits opens nothing, and only a hash is kept', async () => {
+    const { url } = await desk.must<{ url: string }>('chief', 'createCalendarFeed', {
+      body: { siteId: desk.siteId },
+    });
+    const token = url.split('/').at(-1) ?? '';
+    const other = `${token.slice(0, -2)}${token.endsWith('AA') ? 'BB' : 'AA'}`;
+    for (const guess of [other, 'A'.repeat(64), '_'.repeat(64), token.replace(/^.{22}/, 'B'.repeat(22))])
+      expect([guess, (await read(url.replace(token, guess))).statusCode]).toEqual([guess, 404]);
+    const [row] = await desk.query<{ found: boolean }>(
+      `select exists (select 1 from calendar_feeds f where f::text like '%' || $1 || '%') as found`,
+      [token],
+    );
+    expect(row?.found).toBe(false);
+  });
+});
+
+function timesOf({ startsAt, endsAt }: { startsAt: string; endsAt: string }) {
+  return { startsAt, endsAt };
+}
