@@ -1,4 +1,7 @@
 import { runStates, terminalHostRunStates, hostRunTransitions, type HostRunState } from '#contract/runs.ts';
+import { decodeJournal } from '../../agent/src/journal/frames.ts';
+import { JournalIndex } from '../../agent/src/journal/journal.index.ts';
+import type { JournalRecord } from '../../agent/src/journal/journal.record.ts';
 import type { SimulatedHost } from './host/simulatedHost.ts';
 import type { SimulatedWorld } from './world.ts';
 
@@ -187,6 +190,16 @@ function brokenWay(id: string, state: HostRunState, entries: readonly EntryRow[]
   return at === state ? [] : [`I5: the log ends at ${at}, the host run is ${state}`];
 }
 
+/** The number of the last result in the journal on a host's disk. */
+function lastResultOf(host: SimulatedHost): number {
+  const name = '/var/lib/atlas-agent/journal';
+  if (!host.disk.has(name)) return 0;
+  const index = new JournalIndex();
+  for (const { payload, head } of decodeJournal(host.disk.get(name).content).frames)
+    index.apply(JSON.parse(payload.toString('utf8')) as JournalRecord, head.toString('hex'));
+  return index.lastSeq;
+}
+
 /** I3: what an agent has signed is held by the server, without a gap, once both can speak. */
 async function lostResults(world: SimulatedWorld): Promise<string[]> {
   const rows = await world.query<{ agentId: string; seqs: number[] }>(
@@ -199,9 +212,9 @@ async function lostResults(world: SimulatedWorld): Promise<string[]> {
     });
   for (const host of world.hosts) {
     const { agentId } = world.idsOf(host);
-    const installs = host.effects.filter(({ kind }) => kind === 'installed').length;
-    if (installs > 0 && !rows.some((row) => row.agentId === agentId))
-      faults.push(`I3: ${host.name} was changed and nothing of it arrived`);
+    const made = lastResultOf(host);
+    const held = rows.find((row) => row.agentId === agentId)?.seqs.length ?? 0;
+    if (made > held) faults.push(`I3: ${host.name} has signed ${made} results, and ${held} arrived`);
   }
   return faults.slice(0, 3);
 }

@@ -50,6 +50,23 @@ const mishaps = {
     const host = loop.chance.pick(world.hosts);
     cutFor(world, host, loop.chance.between(3 * minute, 12 * minute));
   },
+  /** Cut off for longer than any guard waits, whatever the weather: the host has nobody but itself. */
+  leftAlone(world: SimulatedWorld): void {
+    const host = aim(world);
+    if (network.isCut(host)) return;
+    const ms = loop.chance.between(30 * minute, 50 * minute);
+    world.tell(`${host.name} is left alone for ${Math.round(ms / minute)} min`);
+    network.cut(host);
+    world.leftAlone.add(host);
+    loop.after(
+      ms,
+      () => {
+        world.leftAlone.delete(host);
+        network.heal(host);
+      },
+      null,
+    );
+  },
   connectionsReset(world: SimulatedWorld): void {
     world.tell('connections are reset');
     network.resetSome(0.5);
@@ -174,7 +191,7 @@ function calm(world: SimulatedWorld): void {
   Object.assign(world.redis, { loss: 0, twice: 0 });
   world.setStop(false);
   for (const host of world.hosts) {
-    network.heal(host);
+    if (!world.leftAlone.has(host)) network.heal(host);
     Object.assign(host, { skewMs: 0 });
     Object.assign(host.disk, { slowness: 1, freeBytes: 20 * 1024 ** 3 });
     host.start();

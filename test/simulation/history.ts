@@ -50,7 +50,8 @@ async function unfold(world: SimulatedWorld, seed: number, minutes: number): Pro
   await loop.live(loop.nowMs + minutes * minute);
   calmDown();
   const untilMs = loop.nowMs + patienceMs;
-  while (loop.nowMs < untilMs && !(await isAtRest(world))) await loop.live(loop.nowMs + minute);
+  while (loop.nowMs < untilMs && (world.leftAlone.size > 0 || !(await isAtRest(world))))
+    await loop.live(loop.nowMs + minute);
   // What an agent still has to say arrives within its slowest pace of coming back.
   await loop.live(loop.nowMs + 5 * minute);
   const faults = await faultsOf(world, isHarmless(weather));

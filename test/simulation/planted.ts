@@ -31,11 +31,11 @@ export const plantedBugs: readonly PlantedBug[] = [
     put: "if (entry.state !== 'done' || intent === null || startedAt === null)\n    return { outcome: 'succeeded', code: 'ok', detail: '', facts: {} };",
   },
   {
-    name: 'forgets-one-result-too-many',
-    harm: 'a result that the server does not hold is dropped by the host',
+    name: 'forgets-what-is-not-held',
+    harm: 'results that the server does not hold are dropped by the host',
     file: `${journal}/journal.index.ts`,
-    find: 'if (seq <= this.heldUpTo) this.unheld.delete(seq);',
-    put: 'if (seq <= this.heldUpTo + 1) this.unheld.delete(seq);',
+    find: 'this.heldUpTo = Math.max(this.heldUpTo, upTo);',
+    put: 'this.heldUpTo = Math.max(this.lastSeq, upTo);',
   },
   {
     name: 'results-are-not-numbered-on',
@@ -125,8 +125,8 @@ export const plantedBugs: readonly PlantedBug[] = [
     name: 'transitions-are-not-written-down',
     harm: 'the audit log does not tell how a host came to its end',
     file: `${runs}/host-run.engine.ts`,
-    find: 'await audit.recordMany(tx, transitionEntries(row, effects));',
-    put: '',
+    find: 'await audit.recordMany(tx, [...transitionEntries(row, effects), ...holdEntries(row, effects)]);',
+    put: 'await audit.recordMany(tx, holdEntries(row, effects));',
   },
   {
     name: 'orders-are-not-given-again',

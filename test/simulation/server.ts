@@ -236,6 +236,7 @@ export function createServer(program: Program, ground: ServerGround) {
   const runs = createRunsModule({
     ...{ db, audit, clock, newId, log, outbox, commands, emit, groups, isConnected: hub.isConnected },
     fleet: { setActiveRun },
+    frozenAt: () => Promise.resolve(null),
     trust: { lockOf: () => Promise.resolve(ground.lockOf()) },
     seal: (tenantId, entryId) => sealer.sealed(tenantId, entryId, { timeoutMs: sealWithinMs }),
   });

@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { plantedBugs } from './planted.ts';
@@ -51,6 +52,12 @@ describe('simulated histories', () => {
 });
 
 describe('a mistake that is planted', () => {
+  it.each(plantedBugs)('$name has its one place in the source', async ({ file, find, put }) => {
+    const source = await readFile(path.join(import.meta.dirname, '../..', file), 'utf8');
+    expect(source.split(find)).toHaveLength(2);
+    expect(put).not.toBe(find);
+  });
+
   // The whole list takes longer: `simulate --planted` goes through it.
   it.each(plantedBugs.filter(({ name }) => quick.has(name)))(
     '$name is seen: $harm',

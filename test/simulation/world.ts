@@ -52,6 +52,8 @@ export class SimulatedWorld {
   readonly lock = { tenant: false, runIds: [] as string[] };
   /** When the emergency stop was closed, and opened again. */
   readonly stops: { readonly fromMs: number; untilMs: number }[] = [];
+  /** Hosts that stay cut off when the weather is calm again. */
+  readonly leftAlone = new Set<SimulatedHost>();
   /** Hosts whose service stayed down longer than their guard allows, in words. */
   readonly leftBroken = new Set<string>();
   readonly #machine: Machine = { name: 'server', skewMs: 0 };
@@ -242,6 +244,7 @@ export class SimulatedWorld {
           notBefore: new Date(notBeforeMs),
           notAfter: new Date(notAfterMs),
           approvedEntryId: approved.id,
+          limits: null,
           waves: { pauseS: wish.pauseS, failureThresholdPercent: wish.failureThresholdPercent },
           restart: 'if_required',
           targets,
