@@ -42,10 +42,11 @@ decide() {
     exit 0
   fi
   now=$(now_ms)
+  # A commit takes the deadline away; one that comes while this is being written is heard.
   {
     cat "$armed"
     printf 'by=guardian\nreason=%s\nboot_id=%s\ndetected_ms=%s\ndecided_ms=%s\n' "$reason" "$boot" "$now" "$now"
-  } >"$firing.new" && sync "$firing.new" && mv "$firing.new" "$firing" && rm -f "$armed"
+  } >"$firing.new" && sync "$firing.new" && [ -e "$armed" ] && mv "$firing.new" "$firing" && rm -f "$armed"
 }
 
 revert() {

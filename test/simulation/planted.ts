@@ -66,6 +66,13 @@ export const plantedBugs: readonly PlantedBug[] = [
     put: '',
   },
   {
+    name: 'deadline-is-moved-after-the-commit',
+    harm: 'the guard of a committed host is armed again by whoever had looked a moment before',
+    file: 'agent/src/guard/guardian.ts',
+    find: 'if (armed?.hostRunId === hostRunId) await this.#write({ ...armed, silentDeadlineMs });\n    });',
+    put: 'if (armed?.hostRunId === hostRunId) void this.#alone(() => this.#write({ ...armed, silentDeadlineMs }));\n    });',
+  },
+  {
     name: 'commit-leaves-the-guard-armed',
     harm: 'every committed host is turned back after its deadline',
     file: 'agent/src/verbs/guardVerbs.ts',

@@ -81,6 +81,7 @@ export class Guardian {
   readonly #script: string;
   readonly #armed: string;
   readonly #firing: string;
+  #turn: Promise<unknown> = Promise.resolve();
 
   constructor(stateRoot: string, script = scriptPath) {
     this.#stateRoot = stateRoot;
@@ -89,8 +90,27 @@ export class Guardian {
     this.#firing = path.join(stateRoot, 'guardian', 'firing');
   }
 
-  /** Writes or moves the deadline. The age of the machine counts while it stays up: a set clock changes nothing. */
-  async arm(revert: ArmedRevert): Promise<void> {
+  /** One change at a time: a deadline that is moved must not come after the one who has just taken it away. */
+  #alone<T>(change: () => Promise<T>): Promise<T> {
+    const mine = this.#turn.then(change);
+    this.#turn = mine.catch(() => undefined);
+    return mine;
+  }
+
+  /** Writes the deadline. The age of the machine counts while it stays up: a set clock changes nothing. */
+  arm(revert: ArmedRevert): Promise<void> {
+    return this.#alone(() => this.#write(revert));
+  }
+
+  /** Moves the deadline of silence of this host run; nothing when it is not armed any more. */
+  moveSilence(hostRunId: string, silentDeadlineMs: number): Promise<void> {
+    return this.#alone(async () => {
+      const armed = await this.readArmed();
+      if (armed?.hostRunId === hostRunId) await this.#write({ ...armed, silentDeadlineMs });
+    });
+  }
+
+  async #write(revert: ArmedRevert): Promise<void> {
     const nowMs = Date.now();
     const up = await uptimeS();
     const inUptime = (atMs: number) => up + Math.ceil((atMs - nowMs) / 1000);
@@ -112,10 +132,12 @@ export class Guardian {
    * Takes the deadline away after a commit, for good: one that came back with the power would turn back a host that was
    * called committed. False when the guardian was faster.
    */
-  async disarm(): Promise<boolean> {
-    await rm(this.#armed, { force: true });
-    await syncDirectory(path.dirname(this.#armed));
-    return (await this.readFiring()) === null;
+  disarm(): Promise<boolean> {
+    return this.#alone(async () => {
+      await rm(this.#armed, { force: true });
+      await syncDirectory(path.dirname(this.#armed));
+      return (await this.readFiring()) === null;
+    });
   }
 
   async readArmed(): Promise<ArmedRevert | null> {
@@ -151,7 +173,10 @@ export class Guardian {
     };
   }
 
-  /** Decides a revert now and lets the script do it. @returns null when the restart is under way, else why not. */
+  /**
+   * Decides a revert now and lets the script do it. Without an order it needs the guard to be armed still: a commit may
+   * have been faster. @returns null when the restart is under way or not needed any more, else why not.
+   */
   async fire(decision: {
     readonly hostRunId: string;
     readonly releaseId: string;
@@ -172,8 +197,13 @@ export class Guardian {
       detected_ms: decision.detectedAtMs,
       decided_ms: Date.now(),
     });
-    await writeDurably(this.#firing, text);
-    await rm(this.#armed, { force: true });
+    const isDecided = await this.#alone(async () => {
+      if (decision.by !== 'order' && (await this.readArmed()) === null) return false;
+      await writeDurably(this.#firing, text);
+      await rm(this.#armed, { force: true });
+      return true;
+    });
+    if (!isDecided) return null;
     const done = await runCommand(this.#script, [this.#stateRoot], { timeoutMs: 120_000 });
     return done.exitCode === 0 ? null : tailOf(`${done.stdout}${done.stderr}`, 800);
   }

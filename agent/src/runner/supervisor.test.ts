@@ -126,3 +126,32 @@ describe('an armed guard', () => {
     expect(faults).toEqual(['no space']);
   });
 });
+
+describe('a commit at the same moment', () => {
+  const revert = { hostRunId, releaseId: hostRunId, snapshotPath: '/snapshots/one' };
+
+  it('leaves nothing armed, whoever wants to move the deadline', async () => {
+    await runs.put({ ...record, verifiedAtMs: nowMs });
+    for (let round = 0; round < 20; round += 1) {
+      await guardian.arm({ ...revert, deadlineMs: nowMs + 600_000, silentDeadlineMs: null });
+      const supervisor = new Supervisor({
+        ...{ guardian, runs, isLinkUp: () => true, lastHeardMs: () => nowMs, isIdle: () => true },
+        ...{ startedAtMs: nowMs, onFault: (detail: string) => faults.push(detail) },
+      });
+      const looking = supervisor.tick(nowMs + 10_000);
+      // Somewhere between the supervisor's look and what it makes of it.
+      for (let turn = 0; turn < round; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+      expect(await guardian.disarm()).toBe(true);
+      await looking;
+      expect(await guardian.readArmed()).toBeNull();
+    }
+  });
+
+  it('is not turned back by a decision that comes after it', async () => {
+    await guardian.arm({ ...revert, deadlineMs: nowMs + 600_000, silentDeadlineMs: null });
+    const decision = { ...revert, by: 'agent' as const, reason: 'red', commandId: null, detectedAtMs: nowMs };
+    const [isCommitted] = await Promise.all([guardian.disarm(), guardian.fire(decision)]);
+    expect(isCommitted).toBe(true);
+    expect(await guardian.readFiring()).toBeNull();
+  });
+});

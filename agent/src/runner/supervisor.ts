@@ -86,7 +86,7 @@ export class Supervisor {
     if (run.verifiedAtMs === null || !mustMove || nowMs - this.#rearmedAtMs < rearmEveryMs) return;
     this.#rearmedAtMs = nowMs;
     const silentDeadlineMs = Math.max(heardMs, run.verifiedAtMs) + run.silentS * 1000;
-    await guardian.arm({ ...armed, silentDeadlineMs });
+    await guardian.moveSilence(run.hostRunId, silentDeadlineMs);
   }
 
   /** A changed host whose checks nobody has ordered yet, with nothing under way and the server gone for too long. */
