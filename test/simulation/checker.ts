@@ -46,7 +46,10 @@ export async function isAtRest(world: SimulatedWorld): Promise<boolean> {
  * What is wrong with a history, in words; empty when nothing is. It is read from three sources that do not know each
  * other: what really happened to the hosts, what the database says, and what the audit log says.
  */
-export async function faultsOf(world: SimulatedWorld, isHarmless: boolean): Promise<string[]> {
+export async function faultsOf(
+  world: SimulatedWorld,
+  weather: { readonly isHarmless: boolean; readonly isCalm: boolean },
+): Promise<string[]> {
   const hostRuns = await world.query<HostRunRow>(
     `select id, run_id as "runId", host_id as "hostId", state, wave, outcomes->>'patch' as patch, outcomes->>'restart' as restart,
        open_command_id as "openCommandId", replaced_by as "replacedBy", started_at as "startedAt", ended_at as "endedAt"
@@ -67,7 +70,7 @@ export async function faultsOf(world: SimulatedWorld, isHarmless: boolean): Prom
     ...overBudget(world, hostRuns, entries),
     ...unproven(world, hostRuns, entries),
     ...world.leftBroken,
-    ...(isHarmless ? harmed(world, hostRuns) : []),
+    ...(weather.isHarmless ? harmed(world, hostRuns, weather.isCalm) : []),
     ...(await unsealed(world)),
   ];
 }
@@ -328,7 +331,7 @@ function unproven(
 }
 
 /** When nothing happened but what the server and the network are made to bear, every host ends as in the best weather. */
-function harmed(world: SimulatedWorld, hostRuns: readonly HostRunRow[]): string[] {
+function harmed(world: SimulatedWorld, hostRuns: readonly HostRunRow[], isCalm: boolean): string[] {
   return hostRuns.flatMap(({ hostId, runId, state, endedAt }) => {
     const run = world.runs.find((one) => one.runId === runId);
     const host = world.hosts.find((one) => world.idsOf(one).hostId === hostId);
@@ -336,7 +339,11 @@ function harmed(world: SimulatedWorld, hostRuns: readonly HostRunRow[]): string[
     if (!run.guarded || endedAt === null) return [];
     const isMissed = state === 'missed' && run.windowMs < 3_600_000;
     const due = host.broken.size > 0 ? 'rolled_back' : 'committed';
-    return state === due || isMissed ? [] : [`${host.name} ended ${state} in weather that harms no host`];
+    // A guard that hears nobody for long enough is right to go back.
+    const isAbandoned = state === 'rolled_back' && !isCalm;
+    return state === due || isMissed || isAbandoned
+      ? []
+      : [`${host.name} ended ${state} in weather that harms no host`];
   });
 }
 

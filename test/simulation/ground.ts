@@ -3,6 +3,7 @@ import type { Order, PolicyDocument, ReleaseBundle, TargetDocument } from '#cont
 import { createPolicyEnvelope, selfSigned } from './identityFiles.ts';
 import { newLogKey } from '../harness/auditLog.ts';
 import { createTestDatabase, type TestDatabase } from '../harness/database.ts';
+import { inclusionProof, signCheckpoint } from '../harness/merkle-tree.ts';
 import { createWorld, releaseFor, type World } from '../harness/release-world.ts';
 
 /** What every seed begins with; made once, in the real world. */
@@ -82,6 +83,16 @@ export function bundleFor(
     },
   );
   return { bundle, target };
+}
+
+/** The same with proofs from the log as it is now, as the server makes them when it hands a release over. */
+export function refresh(ground: Ground, agentId: string, bundle: ReleaseBundle): ReleaseBundle {
+  const leaves = logs.get(agentId) ?? [];
+  const { origin } = ground.world.policy.auditLog;
+  const { leafIndex } = bundle.audit;
+  const proof = inclusionProof(leaves, leafIndex);
+  const checkpoint = signCheckpoint(leaves, { origin, privateKey: ground.world.log.privateKey });
+  return { ...bundle, audit: { ...bundle.audit, proof, checkpoint } };
 }
 
 /** Forgets the logs of the last seed. */

@@ -54,7 +54,10 @@ async function unfold(world: SimulatedWorld, seed: number, minutes: number): Pro
     await loop.live(loop.nowMs + minute);
   // What an agent still has to say arrives within its slowest pace of coming back.
   await loop.live(loop.nowMs + 5 * minute);
-  const faults = await faultsOf(world, isHarmless(weather));
+  const faults = await faultsOf(world, {
+    isHarmless: isHarmless(weather),
+    isCalm: weather.mishaps.length === 0,
+  });
   const states = await world.query<{ state: string }>('select state from host_runs order by id');
   return {
     ...{

@@ -35,11 +35,11 @@ const quick = new Set([
 ]);
 
 describe('simulated histories', () => {
-  it('keep every promise, in 300 kinds of bad weather', { timeout: 3_600_000 }, async () => {
+  it('keep every promise, in 100 kinds of bad weather', { timeout: 3_600_000 }, async () => {
     const halves = await Promise.all(
-      [1, 151].map((seed) => simulate(['--seed', String(seed), '--seeds', '150'])),
+      [1, 51].map((seed) => simulate(['--seed', String(seed), '--seeds', '50'])),
     );
-    for (const { text, last } of halves) expect(last, text).toMatchObject({ seeds: 150, failed: [] });
+    for (const { text, last } of halves) expect(last, text).toMatchObject({ seeds: 50, failed: [] });
   });
 
   it('are the same whenever a seed is lived again', { timeout: 600_000 }, async () => {

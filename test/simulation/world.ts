@@ -3,7 +3,7 @@ import { Agent } from '../../agent/src/runner/agent.ts';
 import { newId } from '../../server/src/platform/ids.ts';
 import type { TestDatabase } from '../harness/database.ts';
 import { SimulatedHost } from './host/simulatedHost.ts';
-import { bundleFor, forgetLogs, policyDigest, type Ground, type HostIds } from './ground.ts';
+import { bundleFor, forgetLogs, policyDigest, refresh, type Ground, type HostIds } from './ground.ts';
 import { ordersOf, packageNames } from './orders.ts';
 import { loop, type Machine, type Program } from './os/loop.ts';
 import { network } from './os/network.ts';
@@ -139,8 +139,9 @@ export class SimulatedWorld {
 
   #bundleOf(releaseId: string, hostId: string) {
     const bundle = this.#bundles.get(`${releaseId} ${hostId}`);
-    if (bundle === undefined) throw new Error('nobody released that');
-    return bundle;
+    const host = this.hosts.find((one) => this.idsOf(one).hostId === hostId);
+    if (bundle === undefined || host === undefined) throw new Error('nobody released that');
+    return refresh(this.ground, this.idsOf(host).agentId, bundle);
   }
 
   async populate(count: number): Promise<void> {
