@@ -35,11 +35,11 @@ const quick = new Set([
 ]);
 
 describe('simulated histories', () => {
-  it('keep every promise, in 100 kinds of bad weather', { timeout: 3_600_000 }, async () => {
+  it('keep every promise, in 50 kinds of bad weather', { timeout: 3_600_000 }, async () => {
     const halves = await Promise.all(
-      [1, 51].map((seed) => simulate(['--seed', String(seed), '--seeds', '50'])),
+      [1, 26].map((seed) => simulate(['--seed', String(seed), '--seeds', '25'])),
     );
-    for (const { text, last } of halves) expect(last, text).toMatchObject({ seeds: 50, failed: [] });
+    for (const { text, last } of halves) expect(last, text).toMatchObject({ seeds: 25, failed: [] });
   });
 
   it('are the same whenever a seed is lived again', { timeout: 600_000 }, async () => {
