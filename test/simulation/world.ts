@@ -52,6 +52,8 @@ export class SimulatedWorld {
   readonly lock = { tenant: false, runIds: [] as string[] };
   /** When the emergency stop was closed, and opened again. */
   readonly stops: { readonly fromMs: number; untilMs: number }[] = [];
+  /** Mishaps come. */
+  isStormy = false;
   /** Hosts that stay cut off when the weather is calm again. */
   readonly leftAlone = new Set<SimulatedHost>();
   /** Hosts whose service stayed down longer than their guard allows, in words. */
