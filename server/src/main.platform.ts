@@ -8,6 +8,7 @@ import { createSealer, type Sealer } from './platform/audit/sealer.ts';
 import { systemClock, type Clock } from './platform/clock.ts';
 import { createDb, type Db } from './platform/db.ts';
 import { createMetrics, type Metrics } from './platform/http/metrics.ts';
+import { createMailer, type Mailer } from './platform/mailer.ts';
 import { newId, type NewId } from './platform/ids.ts';
 import { createLogger, type Logger } from './platform/log.ts';
 import { createOutbox, type Outbox } from './platform/outbox.ts';
@@ -29,6 +30,8 @@ export interface Platform {
   readonly queues: Queues;
   readonly outbox: Outbox;
   readonly metrics: Metrics;
+  /** Null: no relay is configured, nobody is told anything by mail. */
+  readonly mailer: Mailer | null;
   readonly audit: AuditWriter;
   readonly sealer: Sealer;
   readonly heads: HeadMemory;
@@ -91,6 +94,7 @@ export async function createPlatform(config: Config, role: string): Promise<Plat
     queues,
     outbox,
     metrics,
+    mailer: config.smtp === null ? null : createMailer(config.smtp),
     close: async () => {
       await outbox.stop();
       await queues.close();

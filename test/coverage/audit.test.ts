@@ -212,6 +212,10 @@ const uses: readonly (readonly [RouteName, () => Promise<unknown>])[] = [
       return ask('revokeCalendarFeed', { params: { feedId: feed.id } });
     },
   ],
+  [
+    'updateNoticeSettings',
+    () => ask('updateNoticeSettings', { body: { roles: ['operator'], addresses: [] }, version: 0 }),
+  ],
   ['createGroup', () => createGroup('Annuaire')],
   [
     'updateGroup',

@@ -409,6 +409,47 @@ export interface Memberships {
   version: Generated<number>;
 }
 
+export interface NoticeMails {
+  address: string;
+  attempts: Generated<number>;
+  ended_at: Timestamp | null;
+  id: string;
+  lease_until: Timestamp | null;
+  locale: string;
+  maybe_twice: Generated<boolean>;
+  next_attempt_at: Timestamp | null;
+  notice_id: string;
+  person_id: string | null;
+  reply: string | null;
+  state: Generated<string>;
+  tenant_id: Generated<string>;
+}
+
+export interface Notices {
+  created_at: Generated<Timestamp>;
+  due_at: Timestamp;
+  ended_at: Timestamp | null;
+  facts: Json;
+  id: string;
+  kind: string;
+  plan_id: string;
+  run_id: string;
+  state: Generated<string>;
+  tenant_id: Generated<string>;
+  updated_at: Generated<Timestamp>;
+  version: Generated<number>;
+  without_address: Generated<number>;
+}
+
+export interface NoticeSettings {
+  addresses: Json;
+  created_at: Generated<Timestamp>;
+  roles: string[];
+  tenant_id: Generated<string>;
+  updated_at: Generated<Timestamp>;
+  version: Generated<number>;
+}
+
 export interface Outbox {
   created_at: Generated<Timestamp>;
   id: Generated<number>;
@@ -634,6 +675,9 @@ export interface Database {
   lock_openings: LockOpenings;
   maintenance_policies: MaintenancePolicies;
   memberships: Memberships;
+  notice_mails: NoticeMails;
+  notice_settings: NoticeSettings;
+  notices: Notices;
   outbox: Outbox;
   people: People;
   plans: Plans;

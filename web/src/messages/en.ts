@@ -4,6 +4,7 @@ import { errors } from './en/errors.ts';
 import { fleet } from './en/fleet.ts';
 import { frame } from './en/frame.ts';
 import { groups } from './en/groups.ts';
+import { notices } from './en/notices.ts';
 import { plans } from './en/plans.ts';
 import { releases } from './en/releases.ts';
 import { runs } from './en/runs.ts';
@@ -20,6 +21,7 @@ export const en: Readonly<Record<MessageKey, string>> = {
   ...fleet,
   ...frame,
   ...groups,
+  ...notices,
   ...plans,
   ...releases,
   ...runs,

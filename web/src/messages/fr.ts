@@ -4,6 +4,7 @@ import { errors } from './fr/errors.ts';
 import { fleet } from './fr/fleet.ts';
 import { frame } from './fr/frame.ts';
 import { groups } from './fr/groups.ts';
+import { notices } from './fr/notices.ts';
 import { plans } from './fr/plans.ts';
 import { releases } from './fr/releases.ts';
 import { runs } from './fr/runs.ts';
@@ -19,6 +20,7 @@ export const fr = {
   ...fleet,
   ...frame,
   ...groups,
+  ...notices,
   ...plans,
   ...releases,
   ...runs,

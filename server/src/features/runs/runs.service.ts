@@ -253,6 +253,8 @@ export class RunsService {
         deadlineAt: new Date(this.#deps.clock.now()),
       });
       invariant(saved, 'a run that is locked is not overtaken');
+      if (act.action === 'cancel')
+        await this.#deps.takeBack?.(tx, runId, { kind: 'cancelled', reason: act.reason });
       await this.#record(tx, actor, {
         entry: act.entry,
         type: 'run',
