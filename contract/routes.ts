@@ -1,6 +1,7 @@
 import { auditRoutes } from '#contract/audit-routes.ts';
 import { feedRoutes } from '#contract/feeds.ts';
 import { fleetRoutes } from '#contract/fleet.ts';
+import { followUpRoutes } from '#contract/followups.ts';
 import { groupRoutes } from '#contract/groups.ts';
 import { noticeRoutes } from '#contract/notices.ts';
 import { planRoutes } from '#contract/plans.ts';
@@ -20,6 +21,7 @@ export const routes = {
   ...planRoutes,
   ...releaseRoutes,
   ...runRoutes,
+  ...followUpRoutes,
   ...auditRoutes,
 };
 export type Routes = typeof routes;

@@ -191,7 +191,9 @@ describe('a relay that does not take mails', () => {
     }, patience);
     await hurry();
     const [notice] = await ended(planId);
-    expect(notice?.mails.map(({ personName, attempts }) => [personName, attempts])).toEqual([['olga', 2]]);
+    expect(notice?.mails.map(({ personName, attempts }) => [personName, attempts])).toEqual([
+      ['Person olga', 2],
+    ]);
     expect(relay.taken).toHaveLength(1);
   });
 

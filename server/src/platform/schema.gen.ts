@@ -197,6 +197,16 @@ export interface Commands {
   verb: string;
 }
 
+export interface EmergencyReports {
+  created_at: Generated<Timestamp>;
+  reason: string;
+  run_id: string;
+  tenant_id: Generated<string>;
+  text: string | null;
+  written_at: Timestamp | null;
+  written_by: string | null;
+}
+
 export interface EnrolmentTokens {
   created_at: Generated<Timestamp>;
   created_by: string;
@@ -560,6 +570,24 @@ export interface RunNumbers {
   tenant_id: Generated<string>;
 }
 
+export interface RunReplacements {
+  cause: string;
+  created_at: Generated<Timestamp>;
+  decided_at: Timestamp | null;
+  decided_by: string | null;
+  host_ids: string[];
+  next_plan_id: string | null;
+  obstacle: string | null;
+  plan_id: string;
+  policy: string | null;
+  reason: string | null;
+  run_id: string;
+  state: string;
+  tenant_id: Generated<string>;
+  updated_at: Generated<Timestamp>;
+  version: Generated<number>;
+}
+
 export interface Runs {
   accepted_wave: Generated<number>;
   approved_entry_id: string;
@@ -658,6 +686,7 @@ export interface Database {
   calendar_feeds: CalendarFeeds;
   command_results: CommandResults;
   commands: Commands;
+  emergency_reports: EmergencyReports;
   enrolment_tokens: EnrolmentTokens;
   event_heads: EventHeads;
   events: Events;
@@ -687,6 +716,7 @@ export interface Database {
   releases: Releases;
   run_decisions: RunDecisions;
   run_numbers: RunNumbers;
+  run_replacements: RunReplacements;
   runs: Runs;
   sealed_secrets: SealedSecrets;
   sessions: Sessions;

@@ -2,6 +2,7 @@ import { access } from './en/access.ts';
 import { audit } from './en/audit.ts';
 import { errors } from './en/errors.ts';
 import { fleet } from './en/fleet.ts';
+import { followUps } from './en/followups.ts';
 import { frame } from './en/frame.ts';
 import { groups } from './en/groups.ts';
 import { notices } from './en/notices.ts';
@@ -19,6 +20,7 @@ export const en: Readonly<Record<MessageKey, string>> = {
   ...audit,
   ...errors,
   ...fleet,
+  ...followUps,
   ...frame,
   ...groups,
   ...notices,

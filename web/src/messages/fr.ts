@@ -2,6 +2,7 @@ import { access } from './fr/access.ts';
 import { audit } from './fr/audit.ts';
 import { errors } from './fr/errors.ts';
 import { fleet } from './fr/fleet.ts';
+import { followUps } from './fr/followups.ts';
 import { frame } from './fr/frame.ts';
 import { groups } from './fr/groups.ts';
 import { notices } from './fr/notices.ts';
@@ -18,6 +19,7 @@ export const fr = {
   ...audit,
   ...errors,
   ...fleet,
+  ...followUps,
   ...frame,
   ...groups,
   ...notices,

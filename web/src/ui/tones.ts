@@ -1,4 +1,5 @@
 import type { AgentSummary, HostSummary } from '#contract/fleet.ts';
+import type { EmergencyReport, Replacement } from '#contract/followups.ts';
 import type { Notice } from '#contract/notices.ts';
 import type { Plan } from '#contract/plans.ts';
 import type { ReleaseSummary } from '#contract/releases.ts';
@@ -53,6 +54,18 @@ export const toneOf = {
     failed: 'failed',
     withdrawn: 'waiting',
   } satisfies Record<Notice['mails'][number]['state'], Tone>,
+  replacement: {
+    pending: 'running',
+    asks: 'needs',
+    replanned: 'needs',
+    skipped: 'waiting',
+  } satisfies Record<Replacement['state'], Tone>,
+  report: {
+    not_yet: 'running',
+    owed: 'needs',
+    overdue: 'failed',
+    written: 'done',
+  } satisfies Record<EmergencyReport['state'], Tone>,
   run: {
     scheduled: 'waiting',
     running: 'running',

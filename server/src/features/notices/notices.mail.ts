@@ -44,7 +44,7 @@ const words: Readonly<Record<Locale, Words>> = {
     lead: {
       planned: 'Une maintenance est prévue et validée.',
       emergency: 'Une maintenance d’urgence est validée, hors des fenêtres habituelles.',
-      cancelled: 'La maintenance annoncée ci-dessous est annulée.',
+      cancelled: 'La maintenance annoncée ci-dessous est annulée : rien de plus ne commence.',
       postponed: 'La maintenance annoncée ci-dessous est reportée : elle n’aura pas lieu à la date indiquée.',
       missed: 'La maintenance annoncée ci-dessous n’a pas eu lieu : aucun serveur n’a été modifié.',
     },
@@ -69,7 +69,7 @@ const words: Readonly<Record<Locale, Words>> = {
     lead: {
       planned: 'Maintenance is planned and has been released.',
       emergency: 'Emergency maintenance has been released, outside the usual windows.',
-      cancelled: 'The maintenance announced below is cancelled.',
+      cancelled: 'The maintenance announced below is cancelled: nothing more begins.',
       postponed: 'The maintenance announced below is postponed: it will not take place at the time given.',
       missed: 'The maintenance announced below did not take place: no server was changed.',
     },

@@ -172,7 +172,7 @@ export class ReleaseSigning {
       ...{ planId: row.planId, runId: row.runId, title: row.planTitle },
       ...{ notBefore: row.notBefore, notAfter: row.notAfter },
       hostIds: targets.map(({ hostId }) => hostId),
-      emergency: null,
+      emergency: plan.document.emergency?.reason ?? null,
     });
     await releaseChanged(this.#deps, tx, { id: row.id, planId: row.planId, state: 'approved' });
     return entry.id;

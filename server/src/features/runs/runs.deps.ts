@@ -50,6 +50,8 @@ export interface RunsDeps {
     runId: string,
     taken: { readonly kind: 'cancelled' | 'missed'; readonly reason: string | null },
   ) => Promise<void>;
+  /** Says in the same transaction that a run has ended. Absent where nothing follows. */
+  readonly ended?: (tx: TenantTx, runId: string) => Promise<void>;
   /** The freeze that holds any of these sites at an instant, or null. */
   readonly frozenAt: (
     tx: TenantTx,

@@ -1,16 +1,16 @@
 export const notices = {
   'settings.notices': 'Préavis par courriel',
   'notices.title': 'Préavis',
-  'notices.mailOff': 'Ce serveur n’a pas de relais de messagerie : personne n’est prévenu par courriel.',
+  'notices.mailOff': 'Ce serveur n’a pas de relais de messagerie : personne n’est prévenu par courriel.',
   'notices.due': 'envoi le',
   'notices.none': 'Aucun préavis n’a été préparé.',
-  'notices.notYet': 'Rien n’est annoncé avant la validation ; le préavis part sept jours avant, ou aussitôt.',
+  'notices.notYet': 'Rien n’est annoncé avant la validation ; le préavis part sept jours avant, ou aussitôt.',
   'notices.ahead':
     '{count, plural, =0 {Préavis de moins d’un jour au lieu de 7} one {Préavis d’un jour au lieu de 7} =7 {Préavis de 7 jours} other {Préavis de # jours au lieu de 7}}',
   'notices.withoutAddress':
     '{count, plural, one {# membre n’a pas d’adresse et n’a pas été prévenu} other {# membres n’ont pas d’adresse et n’ont pas été prévenus}}',
   'notices.tries': '{count, plural, one {# essai, prochain à} other {# essais, prochain à}}',
-  'notices.maybeTwice': 'peut-être reçu deux fois : la réponse du relais s’est perdue',
+  'notices.maybeTwice': 'peut-être reçu deux fois : la réponse du relais s’est perdue',
   'notices.kind.planned': 'Maintenance prévue',
   'notices.kind.emergency': 'Maintenance d’urgence',
   'notices.kind.cancelled': 'Annulation',
@@ -22,7 +22,7 @@ export const notices = {
   'notice.partly_sent': 'certains n’ont pas pu être prévenus',
   'notice.failed': 'personne n’a pu être prévenu',
   'notice.nobody': 'personne à prévenir',
-  'notice.mail_off': 'personne n’a été prévenu : pas de relais de messagerie',
+  'notice.mail_off': 'personne n’a été prévenu : pas de relais de messagerie',
   'notice.superseded': 'retiré avant l’envoi',
   'noticeMail.waiting': 'en attente',
   'noticeMail.sending': 'envoi en cours',
