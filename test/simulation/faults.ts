@@ -100,8 +100,7 @@ const mishaps = {
     world.tell(`the clock of ${host.name} is off by ${Math.round(host.skewMs / 1000)} s`);
   },
   diskSlow(world: SimulatedWorld): void {
-    const host = loop.chance.pick(world.hosts);
-    host.disk.slowness = loop.chance.pick([1, 20, 200]);
+    aim(world).disk.slowness = loop.chance.pick([1, 20, 200, 200]);
   },
   diskFull(world: SimulatedWorld): void {
     const host = loop.chance.pick(world.hosts);
@@ -121,6 +120,9 @@ const mishaps = {
   },
   person(world: SimulatedWorld): void {
     world.personActs();
+  },
+  readings(world: SimulatedWorld): void {
+    world.askReadings(aim(world));
   },
 };
 
@@ -143,6 +145,7 @@ const harmless = new Set<string>([
   'connectionsReset',
   'redisEmptied',
   'redisAway',
+  'readings',
   'networkCut',
 ]);
 

@@ -289,6 +289,16 @@ export class SimulatedWorld {
     look();
   }
 
+  /** Somebody looks at a host: a few readings at once, so that several results of one host are on their way together. */
+  askReadings(host: SimulatedHost): void {
+    const { agentId, hostId } = this.idsOf(host);
+    const principal = { kind: 'person' as const, id: this.personId };
+    this.#asServer(async ({ commands }) => {
+      for (let count = loop.chance.between(1, 4); count > 0; count -= 1)
+        await commands.submitCommand(this.tenantId, { agentId, hostId, verb: 'agent.noop', principal });
+    });
+  }
+
   /** Somebody presses a button; what is refused is refused. */
   personActs(): void {
     const run = loop.chance.pick(this.runs);
