@@ -44,9 +44,10 @@ const words: Readonly<Record<Locale, Words>> = {
     lead: {
       planned: 'Une maintenance est prévue et validée.',
       emergency: 'Une maintenance d’urgence est validée, hors des fenêtres habituelles.',
-      cancelled: 'La maintenance annoncée ci-dessous est annulée : rien de plus ne commence.',
-      postponed: 'La maintenance annoncée ci-dessous est reportée : elle n’aura pas lieu à la date indiquée.',
-      missed: 'La maintenance annoncée ci-dessous n’a pas eu lieu : aucun serveur n’a été modifié.',
+      cancelled: 'La maintenance annoncée ci-dessous est annulée\u00a0: rien de plus ne commence.',
+      postponed:
+        'La maintenance annoncée ci-dessous est reportée\u00a0: elle n’aura pas lieu à la date indiquée.',
+      missed: 'La maintenance annoncée ci-dessous n’a pas eu lieu\u00a0: aucun serveur n’a été modifié.',
     },
     days: (days) => (days === 0 ? 'Elle commence dans moins d’un jour.' : `Elle commence dans ${days} j.`),
     labels: {
@@ -54,7 +55,7 @@ const words: Readonly<Record<Locale, Words>> = {
       ...{ reason: 'Motif', next: 'Nouvelle date proposée' },
     },
     restarts: 'Des services peuvent être interrompus et des serveurs redémarrer pendant ce temps.',
-    notReleased: 'Cette nouvelle date doit encore être validée ; un autre message le confirmera.',
+    notReleased: 'Cette nouvelle date doit encore être validée\u00a0; un autre message le confirmera.',
     foot: (tenant) =>
       `Message automatique d’ATLAS ORCHESTRATOR pour ${tenant}. L’événement joint s’ajoute à votre agenda.`,
   },

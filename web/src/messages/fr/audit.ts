@@ -58,7 +58,7 @@ export const audit = {
   'auditAction.freeze.removed': 'gel levé',
   'auditAction.calendar_feed.created': 'adresse de calendrier créée',
   'auditAction.calendar_feed.revoked': 'adresse de calendrier révoquée',
-  'auditAction.notice_settings.updated': 'préavis : destinataires modifiés',
+  'auditAction.notice_settings.updated': 'préavis : destinataires modifiés',
   'auditAction.notice.created': 'préavis préparé',
   'auditAction.notice.superseded': 'préavis retiré avant l’envoi',
   'auditAction.notice.mail_ended': 'courriel de préavis terminé',
