@@ -10,6 +10,7 @@ import { createDb, type Db } from './platform/db.ts';
 import { createMetrics, type Metrics } from './platform/http/metrics.ts';
 import { createMailer, type Mailer } from './platform/mailer.ts';
 import { newId, type NewId } from './platform/ids.ts';
+import { createNodes, type Nodes } from './platform/nodes.ts';
 import { createLogger, type Logger } from './platform/log.ts';
 import { createOutbox, type Outbox } from './platform/outbox.ts';
 import { createQueues, type Queues } from './platform/queue.ts';
@@ -29,6 +30,8 @@ export interface Platform {
   readonly listener: Redis;
   readonly queues: Queues;
   readonly outbox: Outbox;
+  /** Words to the other processes of this installation. */
+  readonly nodes: Nodes;
   readonly metrics: Metrics;
   /** Null: no relay is configured, nobody is told anything by mail. */
   readonly mailer: Mailer | null;
@@ -80,6 +83,7 @@ export async function createPlatform(config: Config, role: string): Promise<Plat
   const listener = createRedis(config.redis, 'worker', log);
   const queues = createQueues(config.redis, log);
   const outbox = createOutbox({ db, log, clock, session: config.systemDatabase });
+  const nodes = createNodes({ db, log, clock, newId, session: config.systemDatabase });
   const metrics = createMetrics();
   metrics.gauge('atlas_database_connections_busy', 'Connections of requests in use', () => db.load().busy);
   metrics.gauge(
@@ -93,9 +97,11 @@ export async function createPlatform(config: Config, role: string): Promise<Plat
     listener,
     queues,
     outbox,
+    nodes,
     metrics,
     mailer: config.smtp === null ? null : createMailer(config.smtp),
     close: async () => {
+      await nodes.stop();
       await outbox.stop();
       await queues.close();
       redis.disconnect();

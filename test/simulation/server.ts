@@ -238,7 +238,7 @@ export function createServer(program: Program, ground: ServerGround) {
   const emit = (): Promise<void> => Promise.resolve();
   const { service: groups } = createGroupsModule({ db, audit, newId, emit });
   const runs = createRunsModule({
-    ...{ db, audit, clock, newId, log, outbox, commands, emit, groups, isConnected: hub.isConnected },
+    ...{ db, audit, clock, newId, log, outbox, commands, emit, groups },
     fleet: { setActiveRun },
     frozenAt: () => Promise.resolve(null),
     trust: { lockOf: () => Promise.resolve(ground.lockOf()) },

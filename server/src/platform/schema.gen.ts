@@ -419,6 +419,14 @@ export interface Memberships {
   version: Generated<number>;
 }
 
+export interface Nodes {
+  agents_url: string;
+  connections: number;
+  id: string;
+  seen_at: Generated<Timestamp>;
+  started_at: Generated<Timestamp>;
+}
+
 export interface NoticeMails {
   address: string;
   attempts: Generated<number>;
@@ -704,6 +712,7 @@ export interface Database {
   lock_openings: LockOpenings;
   maintenance_policies: MaintenancePolicies;
   memberships: Memberships;
+  nodes: Nodes;
   notice_mails: NoticeMails;
   notice_settings: NoticeSettings;
   notices: Notices;
