@@ -3,6 +3,7 @@ import { feedRoutes } from '#contract/feeds.ts';
 import { fleetRoutes } from '#contract/fleet.ts';
 import { groupRoutes } from '#contract/groups.ts';
 import { planRoutes } from '#contract/plans.ts';
+import { reachRoutes } from '#contract/reach.ts';
 import { releaseRoutes } from '#contract/releases.ts';
 import { runRoutes } from '#contract/runs.ts';
 import { tenantRoutes } from '#contract/tenants.ts';
@@ -14,6 +15,7 @@ export const routes = {
   ...fleetRoutes,
   ...windowRoutes,
   ...feedRoutes,
+  ...reachRoutes,
   ...groupRoutes,
   ...planRoutes,
   ...releaseRoutes,

@@ -24,6 +24,7 @@ import { createWindowsModule } from './features/windows/windows.module.ts';
 import { createAgentLink } from './hosts/agent-link/agentLink.ts';
 import { createEnrolmentListener } from './hosts/agent-link/enrolmentListener.ts';
 import { connectTrust, createHostsHandlers } from './main.hosts.ts';
+import { createReach } from './main.reach.ts';
 import type { Platform } from './main.platform.ts';
 import { logOrigin } from './platform/audit/checkpoint.ts';
 import type { Authenticate } from './platform/http/caller.ts';
@@ -155,9 +156,15 @@ function createWork(platform: Platform, ground: Ground) {
       clientRootsPem: await agents.authorities.clientRootsPem(),
     }),
   });
+  const { hosts, reach, visits } = createReach(platform, {
+    ...{ emit, link, agents: agents.service },
+    trust: { chain: (tx) => trust.service.chain(tx) },
+    fleet: { registerHost: (tx, host) => fleet.service.registerHost(tx, host) },
+  });
   const commands = createCommandsModule({
     ...platform,
-    link,
+    link: hosts,
+    isVisited: visits.knows,
     bundleFor: (tenantId, releaseId, hostId) => releases.bundleFor(tenantId, releaseId, hostId),
     resultKeyOf: (tenantId, agentId) => agents.service.resultKeyOf(tenantId, agentId),
   });
@@ -177,7 +184,7 @@ function createWork(platform: Platform, ground: Ground) {
     trust: { lockOf: async (tx) => stoppedBy(await trust.service.currentLock(tx)) },
     frozenAt: (tx, siteIds, atMs) => windows.service.frozenAt(tx, siteIds, atMs),
     seal: (tenantId, entryId) => audit.service.seal(tenantId, entryId),
-    isConnected: link.isConnected,
+    isConnected: hosts.isConnected,
   });
   const { policies, plans } = createPlanning(platform, ground, fleet);
   const releases = createReleasesModule({
@@ -191,7 +198,7 @@ function createWork(platform: Platform, ground: Ground) {
     // The run's own row wakes the engine; a checkpoint is asked for at once, so that it need not wait for the next one.
     approved: platform.sealer.wake,
   });
-  return { agents, link, commands, fleet, runs, policies, plans, releases };
+  return { agents, link, hosts, reach, visits, commands, fleet, runs, policies, plans, releases };
 }
 
 type Work = ReturnType<typeof createWork>;
@@ -199,7 +206,7 @@ type Work = ReturnType<typeof createWork>;
 /** The two listeners for hosts, and what passes between them and the features. */
 function createHostsSide(platform: Platform, ground: Ground, work: Work) {
   const { clock, config, log } = platform;
-  const { agents, commands, fleet, link, runs } = work;
+  const { agents, commands, fleet, link, reach, runs, visits } = work;
   const enrolment = createEnrolmentListener({
     ...config.enrol,
     clock,
@@ -208,12 +215,12 @@ function createHostsSide(platform: Platform, ground: Ground, work: Work) {
     enrol: (request) => agents.enrolment.enrol(request),
   });
   agents.controlLink({
-    disconnect: (agentId, code) => link.disconnect(agentId, code),
+    disconnect: (agentId, code) => work.hosts.disconnect(agentId, code),
     authoritiesChanged: link.reloadTls,
   });
   const deps = {
     ...platform,
-    link,
+    link: work.hosts,
     heartbeatS,
     agents,
     audit: ground.audit.service,
@@ -227,11 +234,16 @@ function createHostsSide(platform: Platform, ground: Ground, work: Work) {
   return {
     start: async () => {
       agents.service.start();
-      await link.start(createHostsHandlers(deps));
+      const handlers = createHostsHandlers(deps);
+      await link.start(handlers);
       await enrolment.start();
+      await visits.start(handlers);
+      await reach.service.resume();
     },
     stop: async () => {
       await enrolment.stop();
+      await reach.service.stop();
+      await visits.stop();
       await link.stop();
       await agents.service.stop();
     },
@@ -268,6 +280,7 @@ export function createFeatures(platform: Platform, doors: IdentityDoors = identi
     parts.trust,
     parts.agents,
     parts.fleet,
+    parts.reach,
     parts.groups,
     parts.policies,
     parts.plans,

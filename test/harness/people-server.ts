@@ -55,10 +55,12 @@ function createMemoryDirectory(): IdentityDirectory {
   };
 }
 
+type Environment = Readonly<Record<string, string>>;
+
 async function configure(
   database: TestDatabase,
   redisUrl: string,
-  { directory, roles }: { directory: string; roles: string },
+  { directory, roles, environment }: { directory: string; roles: string; environment: Environment },
 ) {
   const kekFile = path.join(directory, 'kek');
   await writeFile(kekFile, randomBytes(32), { mode: 0o600 });
@@ -74,16 +76,24 @@ async function configure(
     ATLAS_KEK_FILE: kekFile,
     ATLAS_DATA_DIR: directory,
     ATLAS_WEB_DIR: path.join(directory, 'no-web'),
+    ATLAS_AGENTLESS_DIR: path.join(directory, 'no-agentless'),
     ATLAS_ROLE: roles,
     ATLAS_LOG_LEVEL: 'error',
+    ...environment,
   });
 }
 
-/** `roles` as the server's own flag; `agents` opens the listeners for hosts too. */
-export async function startPeopleServer(roles = 'api,worker'): Promise<PeopleServer> {
+/** `roles` as the server's own flag; `agents` opens the listeners for hosts too. `environment`: other settings. */
+export async function startPeopleServer(
+  roles = 'api,worker',
+  environment: Environment = {},
+): Promise<PeopleServer> {
   const directory = await mkdtemp(path.join(tmpdir(), 'atlas-test-people-'));
   const [database, redis, issuer] = await Promise.all([createTestDatabase(), startRedis(), startIssuer()]);
-  const platform = await createPlatform(await configure(database, redis.url, { directory, roles }), 'test');
+  const platform = await createPlatform(
+    await configure(database, redis.url, { directory, roles, environment }),
+    'test',
+  );
   const tokens = createTokenVerifier({
     issuer: issuer.issuer,
     jwksUrl: issuer.jwksUrl,

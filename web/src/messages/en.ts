@@ -5,6 +5,7 @@ import { fleet } from './en/fleet.ts';
 import { frame } from './en/frame.ts';
 import { groups } from './en/groups.ts';
 import { plans } from './en/plans.ts';
+import { reach } from './en/reach.ts';
 import { releases } from './en/releases.ts';
 import { runs } from './en/runs.ts';
 import { settings } from './en/settings.ts';
@@ -21,6 +22,7 @@ export const en: Readonly<Record<MessageKey, string>> = {
   ...frame,
   ...groups,
   ...plans,
+  ...reach,
   ...releases,
   ...runs,
   ...settings,

@@ -5,6 +5,7 @@ import { fleet } from './fr/fleet.ts';
 import { frame } from './fr/frame.ts';
 import { groups } from './fr/groups.ts';
 import { plans } from './fr/plans.ts';
+import { reach } from './fr/reach.ts';
 import { releases } from './fr/releases.ts';
 import { runs } from './fr/runs.ts';
 import { settings } from './fr/settings.ts';
@@ -20,6 +21,7 @@ export const fr = {
   ...frame,
   ...groups,
   ...plans,
+  ...reach,
   ...releases,
   ...runs,
   ...settings,
