@@ -41,6 +41,8 @@ export function createReach(platform: Platform, given: Given) {
   const { service } = reach;
   const listHosts = async (): Promise<VisitedHost[]> => {
     const hosts: VisitedHost[] = [];
+    // One conversation a host: of several processes the eldest that is alive visits.
+    if (!(await service.isVisitor(platform.nodes.id))) return hosts;
     for (const { accessId, tenantId, agentId, hostId } of await service.listActive()) {
       const identity = await given.agents.identityOf(tenantId, agentId, hostId);
       if (identity !== null) hosts.push({ accessId, identity });

@@ -199,3 +199,16 @@ export async function siteOf(tx: TenantTx, siteId: string): Promise<boolean> {
     (await tx.selectFrom('sites').select('id').where('id', '=', siteId).executeTakeFirst()) !== undefined
   );
 }
+
+/** Is this the server process that has been alive for longest? Each writes its row every few seconds. */
+export async function isEldestNode(tx: SystemTx, nodeId: string): Promise<boolean> {
+  const row = await tx
+    .selectFrom('nodes')
+    .select('id')
+    .where('seen_at', '>', sql<Date>`now() - interval '30 seconds'`)
+    .orderBy('started_at')
+    .orderBy('id')
+    .limit(1)
+    .executeTakeFirst();
+  return row?.id === nodeId;
+}

@@ -178,6 +178,11 @@ export class ReachService {
     );
   }
 
+  /** True for the process that visits: the eldest of those that are alive. */
+  isVisitor(nodeId: string): Promise<boolean> {
+    return this.#deps.db.inSystem('reach.findVisitor', (tx) => repository.isEldestNode(tx, nodeId));
+  }
+
   /** Address and credential of one job; null when the access is gone. */
   async openFor(of: { readonly tenantId: string; readonly accessId: string }): Promise<OpenAccess | null> {
     const row = await this.#deps.db.inTenant(of.tenantId, (tx) => repository.getAccess(tx, of.accessId));

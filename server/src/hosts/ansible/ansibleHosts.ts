@@ -31,6 +31,9 @@ export interface AnsibleHosts extends HostsPort {
   readonly refresh: () => Promise<void>;
 }
 
+/** Another process may have begun or ended an access, or died and left its hosts to this one. */
+const lookEveryMs = 30_000;
+
 const usual: VisitRhythm = { waitMs: 4_000, idleMs: 300_000, againMs: 3_000 };
 
 class Visits implements AnsibleHosts {
@@ -39,6 +42,7 @@ class Visits implements AnsibleHosts {
   #handlers: HostsHandlers | undefined;
   #turn: Promise<void> = Promise.resolve();
   #stopping = false;
+  #timer: NodeJS.Timeout | undefined;
 
   constructor(options: AnsibleHostsOptions) {
     this.#options = options;
@@ -47,20 +51,23 @@ class Visits implements AnsibleHosts {
   readonly start = async (handlers: HostsHandlers): Promise<void> => {
     this.#handlers = handlers;
     await this.refresh();
+    const look = (): void =>
+      void this.#take(false).catch((error: unknown) =>
+        this.#options.log.warn({ err: error }, 'hosts over SSH are looked up again later'),
+      );
+    this.#timer = setInterval(look, lookEveryMs);
+    this.#timer.unref();
   };
 
   readonly stop = async (): Promise<void> => {
     this.#stopping = true;
+    clearInterval(this.#timer);
     await this.#turn;
     await Promise.all([...this.#sessions.values()].map(({ session }) => session.stop()));
     this.#sessions.clear();
   };
 
-  readonly refresh = (): Promise<void> => {
-    const mine = this.#turn.then(() => this.#reconcile());
-    this.#turn = mine.catch(() => undefined);
-    return mine;
-  };
+  readonly refresh = (): Promise<void> => this.#take(true);
 
   readonly knows = (agentId: string): boolean => this.#sessions.has(agentId);
 
@@ -80,7 +87,13 @@ class Visits implements AnsibleHosts {
     void known.session.stop().catch((error: unknown) => this.#report(agentId, error));
   };
 
-  async #reconcile(): Promise<void> {
+  #take(hurry: boolean): Promise<void> {
+    const mine = this.#turn.then(() => this.#reconcile(hurry));
+    this.#turn = mine.catch(() => undefined);
+    return mine;
+  }
+
+  async #reconcile(hurry: boolean): Promise<void> {
     const handlers = this.#handlers;
     if (handlers === undefined || this.#stopping) return;
     const wanted = new Map((await this.#options.listHosts()).map((host) => [host.identity.agentId, host]));
@@ -91,8 +104,8 @@ class Visits implements AnsibleHosts {
     }
     for (const [agentId, host] of wanted) {
       const known = this.#sessions.get(agentId);
-      if (known !== undefined) known.session.hurry();
-      else this.#begin(host, handlers);
+      if (known === undefined) this.#begin(host, handlers);
+      else if (hurry) known.session.hurry();
     }
   }
 
