@@ -44,15 +44,6 @@ def keyscan(job):
     return {"keys": keys, "said": done.stderr.decode("utf-8", "replace")[:1000]}
 
 
-def public_key(job):
-    path = write("key", job["privateKey"])
-    command = ["ssh-keygen", "-y", "-P", "", "-f", path]
-    done = subprocess.run(command, env=CLEAN, stdin=subprocess.DEVNULL, capture_output=True, timeout=20)
-    if done.returncode != 0:
-        return {"publicKey": None}
-    return {"publicKey": " ".join(done.stdout.decode("ascii", "replace").split()[:2])}
-
-
 def inventory(target, key_path, known_hosts):
     options = [
         "-F", "none",
@@ -134,7 +125,7 @@ def playbook(job):
 def main():
     job = json.load(sys.stdin)
     os.umask(0o077)
-    answer = {"keyscan": keyscan, "publicKey": public_key, "playbook": playbook}[job["kind"]](job)
+    answer = {"keyscan": keyscan, "playbook": playbook}[job["kind"]](job)
     answer["uid"] = os.getuid()
     print(json.dumps(answer), flush=True)
 

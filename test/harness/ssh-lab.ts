@@ -161,9 +161,21 @@ export class SshLab {
     return this.desk.must<HostDetail>('chief', 'getHost', { params: { hostId } });
   }
 
-  /** Plans everything that is pending, has two people sign it, and lets the run begin. Returns the run. */
-  async release(hostId: string, bend: Record<string, unknown> = {}): Promise<string> {
-    const request = this.desk.request(this.#policyId, [hostId], bend);
+  /** A policy that takes one package of what is pending. */
+  async #policyFor(hostId: string, only: string): Promise<string> {
+    const { inventory } = await this.detail(hostId);
+    const names = [...new Set((inventory?.updates ?? []).map(({ name }) => name))];
+    const updates = { select: 'all', excludePackages: names.filter((name) => name !== only) };
+    const { id } = await this.desk.must<MaintenancePolicy>('chief', 'createMaintenancePolicy', {
+      body: { ...policy, name: `${only} ${hostId}`, updates },
+    });
+    return id;
+  }
+
+  /** Plans what is pending, or one package of it; two people sign, and the run begins. Returns the run. */
+  async release(hostId: string, only?: string): Promise<string> {
+    const policyId = only === undefined ? this.#policyId : await this.#policyFor(hostId, only);
+    const request = this.desk.request(policyId, [hostId]);
     const { plan } = await this.desk.plan('chief', request);
     const { body: release } = await this.desk.draft('chief', plan.id);
     for (const name of ['alice', 'bernard']) {
@@ -184,7 +196,7 @@ export class SshLab {
   }
 
   /** Resolves once a host run has reached one of these states; fails when it has ended in another one. */
-  async until(runId: string, states: readonly string[], limitMs = 420_000): Promise<string> {
+  async until(runId: string, states: readonly string[], limitMs = 900_000): Promise<string> {
     const untilMs = Date.now() + limitMs;
     for (;;) {
       const rows = await this.desk.query<{ state: string; ended_at: Date | null }>(

@@ -25,6 +25,7 @@ const patience = { timeout: 180_000, interval: 500 };
 async function drivenHost(
   name: string,
   broken = false,
+  prepare: (host: LabHost) => Promise<void> = () => Promise.resolve(),
 ): Promise<{ host: LabHost; hostId: string; accessId: string }> {
   const host = await world.host(name, broken);
   await prepare(host);
@@ -175,7 +176,7 @@ describe('a host that SSH drives', () => {
 
   it('goes back when its checks are red, by order over SSH', async () => {
     const { host, hostId } = await drivenHost('ssh-broken', true);
-    const runId = await world.release(hostId);
+    const runId = await world.release(hostId, 'lab-portal');
     await world.until(runId, ['rolled_back']);
     expect(await installedPortal(host)).toBe('1.0');
     expect((await host.exec('systemctl is-active nginx')).stdout.trim()).toBe('active');
@@ -183,7 +184,7 @@ describe('a host that SSH drives', () => {
 
   it('goes back by itself when SSH is cut before the commit', async () => {
     const { host, hostId } = await drivenHost('ssh-cut', true);
-    const runId = await world.release(hostId);
+    const runId = await world.release(hostId, 'lab-portal');
     await world.until(runId, ['verifying', 'rollback_decision', 'restarting', 'awaiting_restart']);
     const bootId = await host.bootId();
     await host.cutNetwork();

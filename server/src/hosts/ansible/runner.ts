@@ -57,7 +57,6 @@ interface Answer {
   readonly events?: JobEvent[];
   readonly said?: string;
   readonly keys?: { type: string; key: string }[];
-  readonly publicKey?: string | null;
   readonly isIsolated: boolean;
 }
 
@@ -95,17 +94,6 @@ export class SshRunner {
           key.type === 'ssh-ed25519' || key.type.startsWith('ecdsa-sha2-') || key.type === 'ssh-rsa',
       );
     return { keys, fault: keys.length === 0 ? 'unreachable' : null, detail: asDetail(answer.said ?? '') };
-  }
-
-  /** Fingerprint of the public half, or null: not a private key, or one under a passphrase. */
-  async fingerprintOfPrivate(privateKey: string): Promise<string | null> {
-    const answer = await this.#run(
-      await this.#require(),
-      { kind: 'publicKey', privateKey },
-      { timeoutMs: 30_000 },
-    );
-    const bytes = answer.publicKey?.split(' ')[1];
-    return bytes === undefined ? null : fingerprintOf(bytes);
   }
 
   /** Tries an access without changing anything on the host. A fault is an answer. */

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { chmod, copyFile, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { playbookRoom } from './runner.ts';
 import { runInSandbox, type SandboxOptions } from './sandbox.ts';
 
@@ -38,9 +38,9 @@ const run = (input: string, bend: Partial<SandboxOptions> = {}) =>
 
 describe('a job', () => {
   it('hears only its standard input, and its environment holds nothing of ours', async () => {
-    process.env['ATLAS_TEST_SECRET'] = 'visible';
+    vi.stubEnv('ATLAS_TEST_SECRET', 'visible');
     const done = await run('import os; print(sorted(os.environ))');
-    delete process.env['ATLAS_TEST_SECRET'];
+    vi.unstubAllEnvs();
     expect(done).toMatchObject({ exitCode: 0, timedOut: false });
     expect(done.stdout).not.toContain('SECRET');
   });

@@ -3,9 +3,6 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 
-/** How a job is kept apart, from the strongest on. */
-export type SandboxStrength = 'other_user' | 'name_spaces' | 'process_group';
-
 export interface SandboxOptions {
   /** The room `ansible/hosts`. */
   readonly roomDirectory: string;
