@@ -1,5 +1,6 @@
 import type { KeyObject } from 'node:crypto';
 import type { AgentFrame, ServerFrame } from '#contract/agent-link.ts';
+import type { CommandResult } from '#contract/results.ts';
 import { verbCatalogue, type Verb } from '#contract/verbs.ts';
 import type { AuditWriter } from '../../platform/audit/auditWriter.ts';
 import type { Clock } from '../../platform/clock.ts';
@@ -11,8 +12,9 @@ import type { ReleaseBundle } from '#contract/trust.ts';
 import { Dispatch, type CommandsLink } from './commands.dispatch.ts';
 import * as repository from './commands.repository.ts';
 import type { OrderDraft, OrderRow, StoredResult } from './commands.repository.ts';
-import { ResultRefused, resultKey, verifyResult, type VerifiedResult } from './commands.results.ts';
-import { Sequencer, type Principal } from './commands.sequencer.ts';
+import type { Principal } from './commands.entries.ts';
+import { ResultRefused, resultKey, verifyResults, type VerifiedBatch } from './commands.results.ts';
+import { Sequencer } from './commands.sequencer.ts';
 
 /** What the commands feature needs of the others; main.ts hands it over. */
 export interface CommandsDeps {
@@ -58,6 +60,7 @@ export class CommandsService {
     this.#sequencer = new Sequencer({
       db: deps.db,
       audit: deps.audit,
+      newId: deps.newId,
       committed: (readings) => this.#dispatch.sendReadings(readings),
       ...(deps.maxWaiting === undefined ? {} : { maxWaiting: deps.maxWaiting }),
     });
@@ -161,21 +164,15 @@ export class CommandsService {
     const session = await this.#session(agent.tenantId, agent.agentId);
     const verified = await this.#verifyAll(agent, frame, session.key);
     if (verified === null) return;
-    const fresh: VerifiedResult[] = [];
-    let next = session.held + 1;
-    for (const one of verified) {
-      if (one.result.seq !== next) continue;
-      fresh.push(one);
-      next += 1;
-    }
-    if (fresh.length > 0) {
-      await this.#sequencer.append(fresh.map((one) => ({ ...one, tenantId: agent.tenantId })));
-      session.held = next - 1;
+    const fresh = freshOf(verified, session.held);
+    const last = fresh.at(-1)?.fresh.at(-1)?.seq;
+    if (last !== undefined) {
+      await this.#sequencer.append(fresh.map((one) => ({ ...one, ...agent })));
+      session.held = last;
     }
     this.#deps.link.send(agent.agentId, { type: 'resultsHeld', upTo: session.held });
-    const hostRunIds = [
-      ...new Set(fresh.flatMap(({ result }) => (result.hostRunId === null ? [] : [result.hostRunId]))),
-    ];
+    const results = fresh.flatMap((one) => one.fresh);
+    const hostRunIds = [...new Set(results.flatMap(({ hostRunId }) => hostRunId ?? []))];
     if (hostRunIds.length === 0) return;
     for (const listener of this.#listeners) listener(agent.tenantId, hostRunIds);
   }
@@ -204,9 +201,9 @@ export class CommandsService {
     return { key: resultKey(spki), held };
   }
 
-  async #verifyAll(agent: AgentRef, frame: ResultsFrame, key: KeyObject): Promise<VerifiedResult[] | null> {
+  async #verifyAll(agent: AgentRef, frame: ResultsFrame, key: KeyObject): Promise<VerifiedBatch[] | null> {
     try {
-      return await Promise.all(frame.envelopes.map((envelope) => verifyResult(envelope, key, agent)));
+      return await Promise.all(frame.envelopes.map((envelope) => verifyResults(envelope, key, agent)));
     } catch (error) {
       if (!(error instanceof ResultRefused)) throw error;
       await this.#raiseAlarm(agent, error.reason);
@@ -230,4 +227,22 @@ export class CommandsService {
       }),
     );
   }
+}
+
+/** Of each batch what follows on without a gap; the agent sends again what is behind one. */
+function freshOf(
+  batches: readonly VerifiedBatch[],
+  held: number,
+): (Pick<VerifiedBatch, 'payload' | 'signature'> & { fresh: CommandResult[] })[] {
+  let next = held + 1;
+  const found = batches.map(({ results, payload, signature }) => {
+    const fresh: CommandResult[] = [];
+    for (const result of results) {
+      if (result.seq !== next) continue;
+      fresh.push(result);
+      next += 1;
+    }
+    return { payload, signature, fresh };
+  });
+  return found.filter(({ fresh }) => fresh.length > 0);
 }
