@@ -54,8 +54,8 @@ const round = (value: number): number => Math.round(value * 10) / 10;
 /** Warm all: the first plans of an empty table and a cold JIT measure nothing of interest. */
 async function warm({ watched: { server } }: Stage): Promise<void> {
   const runs: RunRequest[] = [
-    { design: 'atlas', commands: 2000, inFlight: 64 },
-    { design: 'naive', commands: 200, inFlight: 64 },
+    { design: 'atlas', commands: 6000, inFlight: 64 },
+    { design: 'naive', commands: 400, inFlight: 64 },
     { design: 'bullmq', commands: 1000, inFlight: 1000 },
   ];
   for (const run of runs) await ask(server, { run });

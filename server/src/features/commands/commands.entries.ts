@@ -12,14 +12,19 @@ export interface Principal {
 }
 
 /** A reading that was asked for, with the entry that will speak of it. */
-export interface AskedReading {
+interface AskedReading {
   readonly draft: ReadingDraft;
   readonly principal: Principal;
 }
 
 /** Root of the Merkle tree (RFC 6962) over what an entry speaks of: with it, one entry proves every one of them. */
 export function rootOver(leaves: readonly Uint8Array[]): Buffer {
-  return frontierRoot(appendLeaves(emptyFrontier, leaves.map(hashLeaf)).frontier);
+  return rootOfHashes(leaves.map(hashLeaf));
+}
+
+/** The same, from the hashes of the leaves. */
+export function rootOfHashes(leafHashes: readonly Buffer[]): Buffer {
+  return frontierRoot(appendLeaves(emptyFrontier, leafHashes).frontier);
 }
 
 /** The leaf of a reading in the tree of its entry: RFC 8785 JSON of what the stored row says. */
@@ -91,9 +96,9 @@ function orderEntry(tenantId: string, result: CommandResult, digest: string): Au
   };
 }
 
-/** The order of the leaves: by agent, then by the numbers of their results. */
+/** The order of the leaves: by agent, then by the last number of a frame. */
 function byAgentAndNumber(one: FrameDraft, other: FrameDraft): number {
-  if (one.agentId === other.agentId) return (one.fresh[0]?.seq ?? 0) - (other.fresh[0]?.seq ?? 0);
+  if (one.agentId === other.agentId) return (one.fresh.at(-1)?.seq ?? 0) - (other.fresh.at(-1)?.seq ?? 0);
   return one.agentId < other.agentId ? -1 : 1;
 }
 

@@ -86,9 +86,9 @@ function spanOf({ fresh }: FrameDraft): { first: number; last: number } {
   return { first, last: fresh.at(-1)?.seq ?? first };
 }
 
-/** Keeps what agents have signed, each payload once; those that were held before stay as they are. */
-export async function insertFrames(tx: SystemTx, frames: readonly FrameDraft[]): Promise<void> {
-  if (frames.length === 0) return;
+/** Keeps what agents have signed, each payload once. Returns those that are new: others were held before and stay as they are. */
+export async function insertFrames(tx: SystemTx, frames: readonly FrameDraft[]): Promise<FrameDraft[]> {
+  if (frames.length === 0) return [];
   const spans = frames.map(spanOf);
   const blocks = frames.flatMap(({ signature, payload }) => [signature, payload]);
   let next = 1;
@@ -97,7 +97,7 @@ export async function insertFrames(tx: SystemTx, frames: readonly FrameDraft[]):
     next += signature.length + payload.length;
     return offset;
   });
-  await sql`
+  const { rows } = await sql<{ key: string }>`
     /* prepared commands.frames */
     insert into result_frames (tenant_id, agent_id, first_seq, last_seq, entry_id, signature, payload)
     select x.tenant_id, x.agent_id, x.first_seq, x.last_seq, x.entry_id,
@@ -110,8 +110,13 @@ export async function insertFrames(tx: SystemTx, frames: readonly FrameDraft[]):
       ${`{${frames.map((one) => one.signature.length).join(',')}}`}::int[],
       ${`{${frames.map((one) => one.payload.length).join(',')}}`}::int[]
     ) as x (tenant_id, agent_id, first_seq, last_seq, entry_id, begins, signature_bytes, payload_bytes)
-    on conflict (tenant_id, agent_id, last_seq) do nothing`.execute(tx);
-  await insertOrderResults(tx, frames);
+    on conflict (tenant_id, agent_id, last_seq) do nothing
+    returning agent_id || ' ' || last_seq as key`.execute(tx);
+  const kept = new Set(rows.map(({ key }) => key));
+  // Of two with the same numbers in one flush the first was kept.
+  const fresh = frames.filter((frame) => kept.delete(`${frame.agentId} ${spanOf(frame).last}`));
+  await insertOrderResults(tx, fresh);
+  return fresh;
 }
 
 /** Results of orders, one row each: what the engine asks for. */

@@ -179,10 +179,10 @@ export class Sequencer {
         tx,
         asked.map(({ draft }) => draft),
       );
-      await insertFrames(tx, frames);
+      const fresh = await insertFrames(tx, frames);
       await audit.recordMany(tx, [
         ...readingEntries(asked.filter(({ draft }) => kept.has(draft.id))),
-        ...answerEntries(frames),
+        ...answerEntries(fresh),
       ]);
       return kept;
     });

@@ -9,6 +9,7 @@ import { AppError, invariant } from '../../platform/errors.ts';
 import type { NewId } from '../../platform/ids.ts';
 import type { Logger } from '../../platform/log.ts';
 import type { ReleaseBundle } from '#contract/trust.ts';
+import { Acknowledgements } from './commands.acknowledgements.ts';
 import { Dispatch, type CommandsLink } from './commands.dispatch.ts';
 import * as repository from './commands.repository.ts';
 import type { OrderDraft, OrderRow, StoredResult } from './commands.repository.ts';
@@ -51,17 +52,24 @@ export class CommandsService {
   readonly #deps: CommandsDeps;
   readonly #sequencer: Sequencer;
   readonly #dispatch: Dispatch;
+  readonly #acknowledgements: Acknowledgements;
   readonly #sessions = new Map<string, Promise<Session>>();
   readonly #listeners: ResultsListener[] = [];
 
   constructor(deps: CommandsDeps) {
     this.#deps = deps;
     this.#dispatch = new Dispatch(deps);
+    this.#acknowledgements = new Acknowledgements((agentId, upTo) =>
+      deps.link.send(agentId, { type: 'resultsHeld', upTo }),
+    );
     this.#sequencer = new Sequencer({
       db: deps.db,
       audit: deps.audit,
       newId: deps.newId,
-      committed: (readings) => this.#dispatch.sendReadings(readings),
+      committed: (readings) => {
+        this.#dispatch.sendReadings(readings);
+        for (const { agentId } of readings) this.#acknowledgements.sendTo(agentId);
+      },
       ...(deps.maxWaiting === undefined ? {} : { maxWaiting: deps.maxWaiting }),
     });
   }
@@ -144,6 +152,7 @@ export class CommandsService {
   /** An agent said hello. Returns the frames for it: readings that it has not answered. */
   async connected(agent: AgentRef): Promise<ServerFrame[]> {
     this.#dispatch.connected(agent.agentId);
+    this.#acknowledgements.forget(agent.agentId);
     this.#sessions.delete(agent.agentId);
     const open = await this.#deps.db.inTenant(agent.tenantId, (tx) =>
       repository.openReadings(tx, agent.agentId),
@@ -153,6 +162,7 @@ export class CommandsService {
 
   disconnected(agent: AgentRef): void {
     this.#dispatch.disconnected(agent.agentId);
+    this.#acknowledgements.forget(agent.agentId);
     this.#sessions.delete(agent.agentId);
   }
 
@@ -170,7 +180,7 @@ export class CommandsService {
       await this.#sequencer.append(fresh.map((one) => ({ ...one, ...agent })));
       session.held = last;
     }
-    this.#deps.link.send(agent.agentId, { type: 'resultsHeld', upTo: session.held });
+    this.#acknowledgements.add(agent.agentId, session.held);
     const results = fresh.flatMap((one) => one.fresh);
     const hostRunIds = [...new Set(results.flatMap(({ hostRunId }) => hostRunId ?? []))];
     if (hostRunIds.length === 0) return;
@@ -181,6 +191,7 @@ export class CommandsService {
   async stop(): Promise<void> {
     this.#dispatch.stop();
     await this.#sequencer.drained();
+    this.#acknowledgements.flush();
   }
 
   #session(tenantId: string, agentId: string): Promise<Session> {
