@@ -14,6 +14,7 @@ import type { PackageProvider } from '../host/packages.port.ts';
 import { Journal } from '../journal/journal.ts';
 import { AgentLink } from '../link/agentLink.ts';
 import { Renewal } from '../link/renewal.ts';
+import { ServerAddresses } from '../link/servers.ts';
 import { log } from '../log.ts';
 import { locateState, prepareState } from '../state/stateDirectory.ts';
 import type { StateDirectory } from '../state/stateDirectory.ts';
@@ -22,8 +23,7 @@ import { verifyRelease } from '../verify/command.verify.ts';
 import { isRefusal } from '../verify/refusal.ts';
 import { createVerbTable } from '../verbs/verbTable.ts';
 import { agentVersion } from '../version.ts';
-import { asProse, CommandRunner } from './commandRunner.ts';
-import type { Progress } from './commandRunner.ts';
+import { asProse, CommandRunner, type Progress } from './commandRunner.ts';
 import { AgentMemory } from './memory.ts';
 import { ResultOutbox } from './outbox.ts';
 import { ReleaseStore } from './releaseStore.ts';
@@ -72,6 +72,7 @@ export class Agent {
   readonly #supervisor: Supervisor;
   readonly #verbs: VerbTable;
   readonly #runner: CommandRunner;
+  readonly #servers: ServerAddresses;
   readonly #link: AgentLink;
   readonly #timers: NodeJS.Timeout[] = [];
   #identity: Identity;
@@ -92,6 +93,7 @@ export class Agent {
       privateKey: identity.resultKey.privateKey,
     });
     this.#renewal = new Renewal(state.identity);
+    this.#servers = new ServerAddresses(identity.record.agentsUrl, memory);
     this.#link = this.#createLink();
     this.#outbox = new ResultOutbox(identity.resultKey, (frame) => this.#link.send(frame));
     this.#supervisor = new Supervisor({
@@ -163,7 +165,7 @@ export class Agent {
 
   #createLink(): AgentLink {
     return new AgentLink({
-      credentials: () => ({ ...this.#identity, url: this.#identity.record.agentsUrl }),
+      credentials: () => ({ ...this.#identity, url: this.#servers.next() }),
       hello: () => this.#hello(),
       heartbeat: () => ({
         type: 'heartbeat',
@@ -334,6 +336,7 @@ export class Agent {
       await this.#parts.journal.append({ t: 'acked', upTo: frame.resultsHeld });
     }
     this.#outbox.deliver(index.unheld.values());
+    await this.#servers.learn(frame.servers);
     await this.#sendInventoryIfIdle();
   }
 
