@@ -52,3 +52,5 @@ drop index commands_agent;
 create index commands_entry on commands using brin (entry_id);
 create index result_frames_entry on result_frames using brin (entry_id);
 alter table commands add primary key (tenant_id, agent_id, id);
+-- Orders are also asked for by their identifier; readings, which are many, never are.
+create unique index commands_order_id on commands (tenant_id, id) where host_run_id is not null;
