@@ -112,29 +112,38 @@ function isProof({ leaf }: SealedEntry): boolean {
   return leaf.digest !== null && ('count' in leaf.details || 'hostRunId' in leaf.details);
 }
 
+type Fault = NonNullable<Evidence['firstBad']>;
+
+/** What is wrong with what one entry speaks of, or null. */
+function faultOf(
+  { entryId, index, leaf }: SealedEntry,
+  stored: string | undefined,
+  what: string,
+): Fault | null {
+  if (stored === leaf.digest) return null;
+  const reason =
+    stored === undefined ? `its ${what} are gone` : `its ${what} are not those that were recorded`;
+  return { index, entryId, reason };
+}
+
 /**
  * Compares what is stored of commands and results with the sealed entries that speak of it. An altered, added or missing
  * row shows, also inside a batch. Short transactions, a page of entries each.
  */
 export async function checkEvidence(db: Db, tenantId: string): Promise<Evidence> {
   let checked = 0;
-  const faults: NonNullable<Evidence['firstBad']>[] = [];
+  const faults: Fault[] = [];
   for (const action of ['command.dispatched', 'command.result'] as const) {
+    const what = action === 'command.result' ? 'signed results' : 'commands';
     let after = '00000000-0000-0000-0000-000000000000';
     for (;;) {
       const { page, digests } = await db.inTenant(tenantId, async (tx) => {
         const entries = await listPage(tx, action, after);
         return { page: entries, digests: await digestsOf(tx, action, entries) };
       });
-      for (const entry of page.filter(isProof)) {
-        checked += 1;
-        const stored = digests.get(entry.entryId);
-        if (stored === entry.leaf.digest) continue;
-        const what = action === 'command.result' ? 'signed results' : 'commands';
-        const reason =
-          stored === undefined ? `its ${what} are gone` : `its ${what} are not those that were recorded`;
-        faults.push({ index: entry.index, entryId: entry.entryId, reason });
-      }
+      const proofs = page.filter(isProof);
+      checked += proofs.length;
+      faults.push(...proofs.flatMap((entry) => faultOf(entry, digests.get(entry.entryId), what) ?? []));
       after = page.at(-1)?.entryId ?? after;
       if (page.length < entriesAPage) break;
     }
