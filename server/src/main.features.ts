@@ -8,7 +8,7 @@ import { createKeycloakDirectory, type IdentityDirectory } from './features/acce
 import { createTokenVerifier, type TokenVerifier } from './features/access/tokens.verifier.ts';
 import { createAgentsModule } from './features/agents/agents.module.ts';
 import { createAuditModule, tellCheckpoints } from './features/audit/audit.module.ts';
-import { createCommandsModule } from './features/commands/commands.module.ts';
+import { checkEvidence, createCommandsModule } from './features/commands/commands.module.ts';
 import { createEventsModule } from './features/events/events.module.ts';
 import { createFleetModule, type FleetModule } from './features/fleet/fleet.module.ts';
 import { countWork } from './features/fleet/fleet.work.ts';
@@ -104,6 +104,7 @@ function createGround(platform: Platform, doors: IdentityDoors) {
     sealer: platform.sealer,
     memory: platform.heads,
     publicKeySpki: platform.logKey.publicKeySpki,
+    evidence: (tenantId) => checkEvidence(db, tenantId),
     words: digestWords,
   });
   tellCheckpoints({ ...platform, emit: events.emit });
