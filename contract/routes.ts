@@ -1,7 +1,9 @@
 import { auditRoutes } from '#contract/audit-routes.ts';
 import { feedRoutes } from '#contract/feeds.ts';
 import { fleetRoutes } from '#contract/fleet.ts';
+import { followUpRoutes } from '#contract/followups.ts';
 import { groupRoutes } from '#contract/groups.ts';
+import { noticeRoutes } from '#contract/notices.ts';
 import { planRoutes } from '#contract/plans.ts';
 import { reachRoutes } from '#contract/reach.ts';
 import { releaseRoutes } from '#contract/releases.ts';
@@ -16,10 +18,12 @@ export const routes = {
   ...windowRoutes,
   ...feedRoutes,
   ...reachRoutes,
+  ...noticeRoutes,
   ...groupRoutes,
   ...planRoutes,
   ...releaseRoutes,
   ...runRoutes,
+  ...followUpRoutes,
   ...auditRoutes,
 };
 export type Routes = typeof routes;

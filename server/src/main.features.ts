@@ -6,13 +6,15 @@ import { digestWords } from '#contract/words.ts';
 import { createAccessModule } from './features/access/access.module.ts';
 import { createKeycloakDirectory, type IdentityDirectory } from './features/access/identityDirectory.ts';
 import { createTokenVerifier, type TokenVerifier } from './features/access/tokens.verifier.ts';
-import { createAgentsModule } from './features/agents/agents.module.ts';
+import { createAgentsModule, type AgentsModule } from './features/agents/agents.module.ts';
 import { createAuditModule, tellCheckpoints } from './features/audit/audit.module.ts';
 import { createCommandsModule } from './features/commands/commands.module.ts';
 import { createEventsModule } from './features/events/events.module.ts';
 import { createFleetModule, type FleetModule } from './features/fleet/fleet.module.ts';
 import { countWork } from './features/fleet/fleet.work.ts';
+import { createFollowUpsModule } from './features/followups/followups.module.ts';
 import { createGroupsModule } from './features/groups/groups.module.ts';
+import { createNoticesModule } from './features/notices/notices.module.ts';
 import { createPlansModule } from './features/plans/plans.module.ts';
 import { createPoliciesModule } from './features/policies/policies.module.ts';
 import { createReleasesModule } from './features/releases/releases.module.ts';
@@ -21,7 +23,7 @@ import { expectedSeconds } from './features/runs/runs.history.ts';
 import { createTenantsModule } from './features/tenants/tenants.module.ts';
 import { createTrustModule } from './features/trust/trust.module.ts';
 import { createWindowsModule } from './features/windows/windows.module.ts';
-import { createAgentLink } from './hosts/agent-link/agentLink.ts';
+import { createAgentLink, type AgentLink } from './hosts/agent-link/agentLink.ts';
 import { createEnrolmentListener } from './hosts/agent-link/enrolmentListener.ts';
 import { connectTrust, createHostsHandlers } from './main.hosts.ts';
 import { connectNodes, tellErrand } from './main.nodes.ts';
@@ -116,7 +118,8 @@ function createGround(platform: Platform, doors: IdentityDoors) {
       }),
   });
   const groups = createGroupsModule({ ...platform, emit: events.emit });
-  return { access, events, windows, tenants, audit, trust, groups };
+  const notices = createNoticesModule({ ...platform, emit: events.emit });
+  return { access, events, windows, tenants, audit, trust, groups, notices };
 }
 
 type Ground = ReturnType<typeof createGround>;
@@ -138,10 +141,24 @@ function createPlanning(platform: Platform, ground: Ground, fleet: FleetModule) 
   return { policies, plans };
 }
 
+/** The agents' listener, with the certificates of the day. */
+function createLink({ clock, config, log }: Platform, agents: AgentsModule): AgentLink {
+  return createAgentLink({
+    ...config.agents,
+    clock,
+    log,
+    heartbeatS,
+    tls: async () => ({
+      ...(await agents.authorities.serverTls()),
+      clientRootsPem: await agents.authorities.clientRootsPem(),
+    }),
+  });
+}
+
 /** Hosts, what is planned for them, what people release, what then happens. */
 function createWork(platform: Platform, ground: Ground) {
-  const { config, clock, log } = platform;
-  const { audit, events, groups, trust, windows } = ground;
+  const { config } = platform;
+  const { audit, events, groups, notices, trust, windows } = ground;
   const emit = events.emit;
   // Names of what is made further down are used only once everything stands.
   const agents = createAgentsModule({
@@ -154,16 +171,7 @@ function createWork(platform: Platform, ground: Ground) {
     serverNames: [...new Set([...config.agents.names, hostname()])],
     offlineDirectory: path.join(config.dataDirectory, 'offline'),
   });
-  const link = createAgentLink({
-    ...config.agents,
-    clock,
-    log,
-    heartbeatS,
-    tls: async () => ({
-      ...(await agents.authorities.serverTls()),
-      clientRootsPem: await agents.authorities.clientRootsPem(),
-    }),
-  });
+  const link = createLink(platform, agents);
   const { hosts, reach, visits } = createReach(platform, {
     ...{ emit, link, agents: agents.service },
     trust: { chain: (tx) => trust.service.chain(tx) },
@@ -178,8 +186,7 @@ function createWork(platform: Platform, ground: Ground) {
     elsewhere: tellErrand(platform),
   });
   const fleet: FleetModule = createFleetModule({
-    ...platform,
-    emit,
+    ...{ ...platform, emit },
     agents: agents.service,
     submitCommand: (tenantId, command) => commands.service.submitCommand(tenantId, command),
     countWork,
@@ -191,22 +198,32 @@ function createWork(platform: Platform, ground: Ground) {
     fleet: fleet.service,
     groups: groups.service,
     trust: { lockOf: async (tx) => stoppedBy(await trust.service.currentLock(tx)) },
+    ended: (tx, runId) => followUps.service.runEnded(tx, runId),
+    takeBack: (tx, runId, taken) => notices.service.takeBack(tx, runId, taken),
     frozenAt: (tx, siteIds, atMs) => windows.service.frozenAt(tx, siteIds, atMs),
     seal: (tenantId, entryId) => audit.service.seal(tenantId, entryId),
   });
   const { policies, plans } = createPlanning(platform, ground, fleet);
   const releases = createReleasesModule({
-    ...platform,
-    emit,
+    ...{ ...platform, emit },
     rpId: new URL(config.publicUrl).hostname,
     plans: plans.service,
     trust: trust.service,
     runs: runs.service,
+    announce: async (tx, run) => {
+      await notices.service.announce(tx, run);
+      if (run.emergency !== null) await followUps.service.emergencyReleased(tx, run.runId, run.emergency);
+    },
     seal: (tenantId, entryId) => audit.service.seal(tenantId, entryId),
     // The run's own row wakes the engine; a checkpoint is asked for at once, so that it need not wait for the next one.
     approved: platform.sealer.wake,
   });
-  return { agents, link, hosts, reach, visits, commands, fleet, runs, policies, plans, releases };
+  const followUps = createFollowUpsModule({
+    ...{ ...platform, emit, plans: plans.service, runs: runs.service, notices: notices.service },
+    windowOf: (tx, windowId) => windows.service.windows.getIn(tx, windowId),
+  });
+  const reached = { link, hosts, reach, visits };
+  return { ...reached, agents, commands, fleet, runs, policies, plans, releases, followUps };
 }
 
 type Work = ReturnType<typeof createWork>;
@@ -293,9 +310,11 @@ export function createFeatures(platform: Platform, doors: IdentityDoors = identi
     parts.fleet,
     parts.reach,
     parts.groups,
+    parts.notices,
     parts.policies,
     parts.plans,
     parts.releases,
+    parts.followUps,
     runs,
   ];
   return {
@@ -310,8 +329,12 @@ export function createFeatures(platform: Platform, doors: IdentityDoors = identi
       if (!config.roles.has('worker')) return;
       runs.jobs.work(queues);
       runs.jobs.start();
+      parts.notices.relay.start();
+      parts.followUps.jobs.start();
     },
     stop: async () => {
+      await parts.notices.relay.stop();
+      await parts.followUps.jobs.stop();
       await runs.jobs.stop();
       if (config.roles.has('agents')) await hosts.stop();
       await work.commands.service.stop();

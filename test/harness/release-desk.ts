@@ -144,10 +144,9 @@ export class ReleaseDesk {
   /** A tenant in which these people have these roles. */
   static async open(
     people: Readonly<Record<string, readonly Role[]>>,
-    roles?: string,
-    environment: Readonly<Record<string, string>> = {},
+    options: { readonly roles?: string; readonly environment?: Readonly<Record<string, string>> } = {},
   ): Promise<ReleaseDesk> {
-    const server = await startPeopleServer(roles, environment);
+    const server = await startPeopleServer(options.roles, options.environment);
     const admin = new pg.Client({ connectionString: server.database.superuserUrl });
     await admin.connect();
     const folder = await mkdtemp(path.join(tmpdir(), 'atlas-desk-'));

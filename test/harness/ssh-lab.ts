@@ -64,12 +64,14 @@ export class SshLab {
     const lab = await createLab({ stateDir: folder, cacheDir, log: () => undefined });
     const desk = await ReleaseDesk.open(
       { chief: ['tenant_admin', 'operator'], alice: ['approver'], bernard: ['approver'] },
-      'all',
       {
-        ATLAS_AGENTLESS_DIR: agentless,
-        // Agents of the lab's hosts reach the server over the lab's bridge.
-        ...{ ATLAS_AGENTS_HOST: lab.gatewayAddress, ATLAS_ENROL_HOST: lab.gatewayAddress },
-        ATLAS_AGENTS_NAMES: lab.gatewayAddress,
+        roles: 'all',
+        environment: {
+          ATLAS_AGENTLESS_DIR: agentless,
+          // Agents of the lab's hosts reach the server over the lab's bridge.
+          ...{ ATLAS_AGENTS_HOST: lab.gatewayAddress, ATLAS_ENROL_HOST: lab.gatewayAddress },
+          ATLAS_AGENTS_NAMES: lab.gatewayAddress,
+        },
       },
     );
     const world = new SshLab({ desk, lab, folder, agentless, key: createOpensshKey() });

@@ -35,6 +35,7 @@ export const settingsParts = [
   'groups',
   'policies',
   'windows',
+  'notices',
   'approvers',
   'document',
   'keys',

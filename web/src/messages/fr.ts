@@ -2,8 +2,10 @@ import { access } from './fr/access.ts';
 import { audit } from './fr/audit.ts';
 import { errors } from './fr/errors.ts';
 import { fleet } from './fr/fleet.ts';
+import { followUps } from './fr/followups.ts';
 import { frame } from './fr/frame.ts';
 import { groups } from './fr/groups.ts';
+import { notices } from './fr/notices.ts';
 import { plans } from './fr/plans.ts';
 import { reach } from './fr/reach.ts';
 import { releases } from './fr/releases.ts';
@@ -18,8 +20,10 @@ export const fr = {
   ...audit,
   ...errors,
   ...fleet,
+  ...followUps,
   ...frame,
   ...groups,
+  ...notices,
   ...plans,
   ...reach,
   ...releases,
