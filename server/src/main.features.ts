@@ -162,8 +162,7 @@ function createWork(platform: Platform, ground: Ground) {
   const emit = events.emit;
   // Names of what is made further down are used only once everything stands.
   const agents = createAgentsModule({
-    ...platform,
-    emit,
+    ...{ ...platform, emit },
     trust: { chain: (tx) => trust.service.chain(tx) },
     fleet: { registerHost: (tx, host) => fleet.service.registerHost(tx, host) },
     enrolUrl: () => config.enrol.url,
@@ -192,11 +191,8 @@ function createWork(platform: Platform, ground: Ground) {
     countWork,
   });
   const runs = createRunsModule({
-    ...platform,
-    commands: commands.service,
-    emit,
-    fleet: fleet.service,
-    groups: groups.service,
+    ...{ ...platform, emit, commands: commands.service },
+    ...{ fleet: fleet.service, groups: groups.service },
     trust: { lockOf: async (tx) => stoppedBy(await trust.service.currentLock(tx)) },
     ended: (tx, runId) => followUps.service.runEnded(tx, runId),
     takeBack: (tx, runId, taken) => notices.service.takeBack(tx, runId, taken),
@@ -219,11 +215,15 @@ function createWork(platform: Platform, ground: Ground) {
     approved: platform.sealer.wake,
   });
   const followUps = createFollowUpsModule({
-    ...{ ...platform, emit, plans: plans.service, runs: runs.service, notices: notices.service },
+    ...{ ...platform, emit },
     windowOf: (tx, windowId) => windows.service.windows.getIn(tx, windowId),
+    plans: plans.service,
+    runs: runs.service,
+    notices: notices.service,
   });
-  const reached = { link, hosts, reach, visits };
-  return { ...reached, agents, commands, fleet, runs, policies, plans, releases, followUps };
+  return {
+    ...{ agents, link, hosts, reach, visits, commands, fleet, runs, policies, plans, releases, followUps },
+  };
 }
 
 type Work = ReturnType<typeof createWork>;
