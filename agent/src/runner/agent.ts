@@ -59,6 +59,8 @@ interface AgentParts {
 
 /** The agent at work: wires the journal, the link, the verbs and the guard together and decides nothing itself. */
 export class Agent {
+  /** Resolves when the journal cannot be written any more: only a new start, which reads it from the disk, helps then. */
+  readonly failed: Promise<Error>;
   readonly #parts: AgentParts;
   readonly #startedAtMs = Date.now();
   readonly #guardian: Guardian;
@@ -82,6 +84,7 @@ export class Agent {
     const { state, memory } = parts;
     this.#identity = identity;
     this.#parts = parts;
+    this.failed = parts.journal.failed;
     this.#guardian = new Guardian(state.root);
     this.#runs = new HostRunStore(state.runs);
     this.#releases = new ReleaseStore(state.releases);
@@ -333,7 +336,7 @@ export class Agent {
     } else if (frame.resultsHeld > index.heldUpTo) {
       await this.#parts.journal.append({ t: 'acked', upTo: frame.resultsHeld });
     }
-    this.#outbox.deliver(index.unheld.values());
+    this.#outbox.deliver(index.resultsAfter(frame.resultsHeld));
     await this.#sendInventoryIfIdle();
   }
 

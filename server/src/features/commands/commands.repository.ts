@@ -45,9 +45,14 @@ export interface StoredResult {
   readonly result: CommandResult;
 }
 
+/** Names a result among all: one agent counts its own. */
+export function resultName({ result }: ResultDraft): string {
+  return `${result.agent} ${result.seq}`;
+}
+
 /**
  * The one statement of a flush. Every reading is checked once more against the agent's row: tenant, host, not revoked.
- * Returns the identifiers of the readings that were kept.
+ * Returns what was written: identifiers of readings, and `resultName` of results that were not held already.
  */
 export async function insertFlush(
   tx: SystemTx,
@@ -77,7 +82,7 @@ export async function insertFlush(
       signature: signature.toString('base64'),
     })),
   );
-  const { rows } = await sql<{ id: string }>`
+  const { rows } = await sql<{ key: string }>`
     with c as (
       insert into commands (id, tenant_id, agent_id, host_id, verb, expires_at)
       select x.id, x.tenant_id, x.agent_id, x.host_id, x.verb, x.expires_at
@@ -93,10 +98,11 @@ export async function insertFlush(
         tenant_id uuid, agent_id uuid, seq bigint, command_id uuid, host_run_id uuid, outcome text, code text,
         payload text, signature text)
       on conflict (tenant_id, agent_id, seq) do nothing
+      returning agent_id, seq
     )
-    select id from c
+    select id::text as key from c union all select agent_id || ' ' || seq from r
   `.execute(tx);
-  return new Set(rows.map(({ id }) => id));
+  return new Set(rows.map(({ key }) => key));
 }
 
 export async function insertOrder(tx: TenantTx, id: string, draft: OrderDraft): Promise<void> {

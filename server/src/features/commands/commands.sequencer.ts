@@ -1,7 +1,7 @@
 import type { AuditDraft, AuditWriter } from '../../platform/audit/auditWriter.ts';
 import type { Db } from '../../platform/db.ts';
 import { AppError } from '../../platform/errors.ts';
-import { insertFlush, type ReadingDraft, type ResultDraft } from './commands.repository.ts';
+import { insertFlush, resultName, type ReadingDraft, type ResultDraft } from './commands.repository.ts';
 
 /** Who asked for a command. */
 export interface Principal {
@@ -207,7 +207,8 @@ export class Sequencer {
       );
       await this.#options.audit.recordMany(tx, [
         ...readings.filter(({ draft }) => kept.has(draft.id)).map(readingEntry),
-        ...drafts.map(resultEntry),
+        // A commit whose answer was lost is tried again: each result that was written now has its one entry.
+        ...drafts.filter((draft) => kept.delete(resultName(draft))).map(resultEntry),
       ]);
       return kept;
     });
