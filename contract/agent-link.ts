@@ -41,6 +41,8 @@ export const ServerFrame = Type.Union([
     heartbeatS: Type.Integer({ minimum: 1, maximum: 600 }),
     /** Highest result sequence that the server holds durably for this agent. */
     resultsHeld: Count,
+    /** Where the agent may connect when this connection ends: every node that is alive, this one included. */
+    servers: Type.Optional(Type.Array(Type.String({ minLength: 1, maxLength: 300 }), { maxItems: 16 })),
   }),
   Strict({ type: Type.Literal('release'), releaseId: Uuid, bundle: ReleaseBundle }),
   Strict({ type: Type.Literal('commands'), commands: Type.Array(Command, { minItems: 1, maxItems: 500 }) }),

@@ -24,6 +24,7 @@ import { createWindowsModule } from './features/windows/windows.module.ts';
 import { createAgentLink } from './hosts/agent-link/agentLink.ts';
 import { createEnrolmentListener } from './hosts/agent-link/enrolmentListener.ts';
 import { connectTrust, createHostsHandlers } from './main.hosts.ts';
+import { connectNodes, tellErrand } from './main.nodes.ts';
 import type { Platform } from './main.platform.ts';
 import { logOrigin } from './platform/audit/checkpoint.ts';
 import type { Authenticate } from './platform/http/caller.ts';
@@ -77,7 +78,14 @@ function identityDoors({ config, clock, secrets }: Platform): IdentityDoors {
 /** Who may act, what tenants there are, which hosts belong together, what is told to screens, what is proved. */
 function createGround(platform: Platform, doors: IdentityDoors) {
   const { config, db } = platform;
-  const access = createAccessModule({ ...platform, ...doors });
+  const { nodes } = platform;
+  const forgetTopic = 'access.forget';
+  const access = createAccessModule({
+    ...platform,
+    ...doors,
+    forgotten: () => nodes.tell(forgetTopic, {}),
+  });
+  nodes.hear(forgetTopic, access.forgetHere);
   const events = createEventsModule({ ...platform, publicUrl: config.publicUrl, belongs: access.belongs });
   const windows = createWindowsModule({ ...platform, publicUrl: config.publicUrl });
   const tenants = createTenantsModule({
@@ -160,6 +168,7 @@ function createWork(platform: Platform, ground: Ground) {
     link,
     bundleFor: (tenantId, releaseId, hostId) => releases.bundleFor(tenantId, releaseId, hostId),
     resultKeyOf: (tenantId, agentId) => agents.service.resultKeyOf(tenantId, agentId),
+    elsewhere: tellErrand(platform),
   });
   const fleet: FleetModule = createFleetModule({
     ...platform,
@@ -177,7 +186,6 @@ function createWork(platform: Platform, ground: Ground) {
     trust: { lockOf: async (tx) => stoppedBy(await trust.service.currentLock(tx)) },
     frozenAt: (tx, siteIds, atMs) => windows.service.frozenAt(tx, siteIds, atMs),
     seal: (tenantId, entryId) => audit.service.seal(tenantId, entryId),
-    isConnected: link.isConnected,
   });
   const { policies, plans } = createPlanning(platform, ground, fleet);
   const releases = createReleasesModule({
@@ -207,14 +215,12 @@ function createHostsSide(platform: Platform, ground: Ground, work: Work) {
     tls: () => agents.authorities.serverTls(),
     enrol: (request) => agents.enrolment.enrol(request),
   });
-  agents.controlLink({
-    disconnect: (agentId, code) => link.disconnect(agentId, code),
-    authoritiesChanged: link.reloadTls,
-  });
+  const presence = connectNodes({ ...platform, agents, link, commands: commands.service });
   const deps = {
     ...platform,
     link,
     heartbeatS,
+    addresses: presence.addresses,
     agents,
     audit: ground.audit.service,
     commands: commands.service,
@@ -229,8 +235,10 @@ function createHostsSide(platform: Platform, ground: Ground, work: Work) {
       agents.service.start();
       await link.start(createHostsHandlers(deps));
       await enrolment.start();
+      await presence.start();
     },
     stop: async () => {
+      await presence.stop();
       await enrolment.stop();
       await link.stop();
       await agents.service.stop();
@@ -251,7 +259,7 @@ function stoppedBy(lock: { readonly document: LockDocument } | null): { tenant: 
 
 /** Builds every feature and hands each what it needs of the others. */
 export function createFeatures(platform: Platform, doors: IdentityDoors = identityDoors(platform)): Features {
-  const { config, outbox, queues } = platform;
+  const { config, nodes, outbox, queues } = platform;
   const ground = createGround(platform, doors);
   const work = createWork(platform, ground);
   const hosts = createHostsSide(platform, ground, work);
@@ -281,6 +289,7 @@ export function createFeatures(platform: Platform, doors: IdentityDoors = identi
     housekeeping: [access.removeDeadSessions, events.removeOldEvents, hosts.renewCertificates],
     start: async () => {
       events.start();
+      nodes.start();
       if (config.roles.has('agents')) await hosts.start();
       if (!config.roles.has('worker')) return;
       runs.jobs.work(queues);

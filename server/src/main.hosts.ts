@@ -3,6 +3,7 @@ import { toInstant, type Clock } from './platform/clock.ts';
 import type { Db } from './platform/db.ts';
 import { AppError } from './platform/errors.ts';
 import type { Logger } from './platform/log.ts';
+import type { Nodes } from './platform/nodes.ts';
 import type { AgentsModule } from './features/agents/agents.module.ts';
 import type { AuditService } from './features/audit/audit.module.ts';
 import type { CommandsService } from './features/commands/commands.module.ts';
@@ -18,6 +19,7 @@ export interface HostsDeps {
   readonly db: Db;
   readonly clock: Clock;
   readonly log: Logger;
+  readonly nodes: Pick<Nodes, 'tell' | 'hear' | 'missed'>;
   readonly agents: Pick<AgentsModule, 'service'>;
   readonly fleet: Pick<FleetService, 'recordInventory'>;
   readonly trust: TrustModule;
@@ -26,6 +28,8 @@ export interface HostsDeps {
   readonly runs: Pick<RunsService, 'agentConnected' | 'heard' | 'progress' | 'lockChanged'>;
   readonly resultKeyOf: (tenantId: string, agentId: string) => Promise<Buffer | null>;
   readonly heartbeatS: number;
+  /** Where agents may connect now. */
+  readonly addresses: () => string[];
 }
 
 const policiesPerFrame = 20;
@@ -62,8 +66,15 @@ class Handlers implements HostsHandlers {
     this.#seenSize.set(agentId, hello.treeSize);
     const checkpoint = await this.#checkpointFrame(tenantId, hello.treeSize);
     this.#resumeRuns(identity, hello);
+    const servers = this.#deps.addresses();
     return [
-      { type: 'welcome', serverTime: toInstant(clock.now()), heartbeatS, resultsHeld },
+      {
+        type: 'welcome',
+        serverTime: toInstant(clock.now()),
+        heartbeatS,
+        resultsHeld,
+        ...(servers.length === 0 ? {} : { servers }),
+      },
       ...(await this.#policyFrames(tenantId, hello.policyEpoch)),
       await trust.locks.frame(tenantId),
       ...(checkpoint === null ? [] : [checkpoint]),
@@ -197,9 +208,11 @@ export function createHostsHandlers(deps: HostsDeps): HostsHandlers {
   return new Handlers(deps);
 }
 
-/** Tells connected agents of a tenant at once what has changed for them. */
+const trustTopics = { policy: 'trust.policy', lock: 'trust.lock' } as const;
+
+/** Tells connected agents of a tenant at once what has changed for them, on whichever node they are. */
 export function connectTrust(deps: HostsDeps): void {
-  const { db, link, log, runs, trust } = deps;
+  const { db, link, log, nodes, runs, trust } = deps;
   const sendAll = (tenantId: string, frame: ServerFrame): void => {
     for (const agent of link.connectedAgents()) {
       if (agent.tenantId === tenantId) link.send(agent.agentId, frame);
@@ -213,15 +226,28 @@ export function connectTrust(deps: HostsDeps): void {
     const newest = (await db.inTenant(tenantId, (tx) => trust.service.chain(tx))).at(-1);
     if (newest !== undefined) sendAll(tenantId, { type: 'policy', envelopes: [newest] });
   };
+  const spreadPolicy = (tenantId: string): void => {
+    sendPolicy(tenantId).catch(unlucky('agents hear of a policy document when they connect again'));
+  };
+  const spreadLock = (tenantId: string): void => {
+    trust.locks
+      .frame(tenantId)
+      .then((frame) => sendAll(tenantId, frame))
+      .catch(unlucky('agents hear of the lock with their next heartbeat'));
+  };
+  nodes.hear(trustTopics.policy, ({ tenantId }) => spreadPolicy(String(tenantId)));
+  nodes.hear(trustTopics.lock, ({ tenantId }) => {
+    trust.locks.forget(String(tenantId));
+    spreadLock(String(tenantId));
+  });
   trust.tell({
     policyPublished: (tenantId) => {
-      sendPolicy(tenantId).catch(unlucky('agents hear of a policy document when they connect again'));
+      spreadPolicy(tenantId);
+      nodes.tell(trustTopics.policy, { tenantId });
     },
     lockChanged: (tenantId) => {
-      trust.locks
-        .frame(tenantId)
-        .then((frame) => sendAll(tenantId, frame))
-        .catch(unlucky('agents hear of the lock with their next heartbeat'));
+      spreadLock(tenantId);
+      nodes.tell(trustTopics.lock, { tenantId });
       runs.lockChanged(tenantId).catch(unlucky('runs hear of the lock with the next sweep'));
     },
   });

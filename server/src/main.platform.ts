@@ -9,6 +9,7 @@ import { systemClock, type Clock } from './platform/clock.ts';
 import { createDb, type Db } from './platform/db.ts';
 import { createMetrics, type Metrics } from './platform/http/metrics.ts';
 import { newId, type NewId } from './platform/ids.ts';
+import { createNodes, type Nodes } from './platform/nodes.ts';
 import { createLogger, type Logger } from './platform/log.ts';
 import { createOutbox, type Outbox } from './platform/outbox.ts';
 import { createQueues, type Queues } from './platform/queue.ts';
@@ -28,6 +29,8 @@ export interface Platform {
   readonly listener: Redis;
   readonly queues: Queues;
   readonly outbox: Outbox;
+  /** Words to the other processes of this installation. */
+  readonly nodes: Nodes;
   readonly metrics: Metrics;
   readonly audit: AuditWriter;
   readonly sealer: Sealer;
@@ -77,6 +80,7 @@ export async function createPlatform(config: Config, role: string): Promise<Plat
   const listener = createRedis(config.redis, 'worker', log);
   const queues = createQueues(config.redis, log);
   const outbox = createOutbox({ db, log, clock, session: config.systemDatabase });
+  const nodes = createNodes({ db, log, clock, newId, session: config.systemDatabase });
   const metrics = createMetrics();
   metrics.gauge('atlas_database_connections_busy', 'Connections of requests in use', () => db.load().busy);
   metrics.gauge(
@@ -90,8 +94,10 @@ export async function createPlatform(config: Config, role: string): Promise<Plat
     listener,
     queues,
     outbox,
+    nodes,
     metrics,
     close: async () => {
+      await nodes.stop();
       await outbox.stop();
       await queues.close();
       redis.disconnect();

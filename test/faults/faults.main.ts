@@ -53,7 +53,7 @@ async function main(): Promise<number> {
   for (const signal of ['SIGINT', 'SIGTERM'] as const)
     process.once(signal, () => {
       isAsked = true;
-      void run.close().then(() => process.exit(1));
+      void run.close().finally(() => process.exit(1));
     });
   try {
     for (const fault of chosen) {

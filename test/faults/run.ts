@@ -19,7 +19,7 @@ const restWithinMs = 180_000;
  */
 export class FaultRun {
   readonly #options: RunOptions;
-  #world: FaultWorld | null = null;
+  #world: Promise<FaultWorld> | null = null;
 
   constructor(options: RunOptions) {
     this.#options = options;
@@ -42,10 +42,11 @@ export class FaultRun {
     }
   }
 
+  /** Ends the installation, also one that is only just being made. */
   async close(): Promise<void> {
     const world = this.#world;
     this.#world = null;
-    await world?.close();
+    await (await world?.catch(() => null))?.close();
   }
 
   async #prove(fault: ProvenFault) {
@@ -59,8 +60,8 @@ export class FaultRun {
       return { verdict: 'not_run' as const, broken: [missing], recoveredS: null, seen: '' };
     const { seed, isSmoke, say } = this.#options;
     if (fault.bend !== undefined) await this.close();
-    this.#world ??= await FaultWorld.open(await fault.bend?.());
-    const world = this.#world;
+    this.#world ??= open(fault);
+    const world = await this.#world;
     world.load.start();
     await world.inventories();
     // Each fault has chance of its own: it does not matter which others run.
@@ -93,6 +94,10 @@ export class FaultRun {
     await world.rest(restWithinMs);
     return Math.round((servedAtMs - healedAtMs) / 100) / 10;
   }
+}
+
+async function open({ bend }: LiveFault): Promise<FaultWorld> {
+  return FaultWorld.open(await bend?.());
 }
 
 function verdictOf(broken: readonly string[]): 'held' | 'broken' {

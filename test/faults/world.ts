@@ -57,11 +57,17 @@ export class FaultWorld {
     }
   }
 
+  /** Ends everything; what cannot be ended properly does not keep the rest from ending. */
   async close(): Promise<void> {
-    await this.load.stop();
-    await Promise.all(this.hosts.map((host) => host.stop()));
-    this.people.leave();
-    await this.installation.stop();
+    const faults: unknown[] = [];
+    const steps = [
+      () => this.load.stop(),
+      ...this.hosts.map((host) => () => host.stop()),
+      () => Promise.resolve(this.people.leave()),
+      () => this.installation.stop(),
+    ];
+    for (const step of steps) await step().catch((error: unknown) => faults.push(error));
+    if (faults.length > 0) throw new AggregateError(faults, 'the installation did not end properly');
   }
 
   host(index: number): Host {

@@ -134,11 +134,17 @@ export async function startHostsWorld(options: { readonly heartbeatS?: number } 
     publicKeySpki: key.publicKeySpki,
     words: digestWords,
   });
-  agents.controlLink({ disconnect: link.disconnect, authoritiesChanged: link.reloadTls });
+  agents.controlLink({
+    connected: () => undefined,
+    disconnect: link.disconnect,
+    authoritiesChanged: link.reloadTls,
+  });
   const deps = {
     ...base,
     link,
     heartbeatS,
+    addresses: () => [],
+    nodes: { tell: () => undefined, hear: () => undefined, missed: () => undefined },
     agents,
     fleet: fleet.service,
     trust,

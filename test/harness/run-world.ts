@@ -265,7 +265,7 @@ export class RunWorld {
     commands.service.onResults = (listener) =>
       listen((...told) => (this.deaf ? undefined : listener(...told)));
     const runs = createRunsModule({
-      ...{ db, audit: audit.writer, clock, newId, log, outbox, commands: commands.service, isConnected },
+      ...{ db, audit: audit.writer, clock, newId, log, outbox, commands: commands.service },
       emit: (tx, event) => {
         db.afterCommit(tx, () => this.emitted.push(event));
         return Promise.resolve();

@@ -148,6 +148,26 @@ describe('what a person does to a run', () => {
   });
 });
 
+describe('an emergency stop that nobody could tell the run', () => {
+  it('is read before the result that the next step waits for', async () => {
+    world.agent(0).script = { download: ['hold'] };
+    const runId = await world.createRun({ waves: [[0], [1]] });
+    await waitForStates(runId, ['downloading', 'planned']);
+    await vi.waitFor(() => expect(world.agent(0).holding).toBe(1), patience);
+    await vi.waitFor(async () => {
+      const [row] = await world.query<{ state: string; delivered: boolean }>(
+        "select state, memory->'open'->>'deliveredAtMs' is not null as delivered from host_runs where wave = 1",
+      );
+      expect(row).toEqual({ state: 'downloading', delivered: true });
+    }, patience);
+    // Whoever closed it died, or lost the database, before the run was told.
+    world.lock.tenant = true;
+    await world.agent(0).release();
+    await waitForStates(runId, ['cancelled', 'planned']);
+    expect(world.agent(0).received.some(({ step }) => step === 'install')).toBe(false);
+  });
+});
+
 describe('an agent that is gone', () => {
   it('is lost after the silence, and found with what it did meanwhile', async () => {
     world.agent(0).script = { install: ['hold'] };

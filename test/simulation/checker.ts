@@ -312,7 +312,7 @@ function outOfTime(world: SimulatedWorld, entries: readonly EntryRow[]): string[
   return faults.slice(0, 3);
 }
 
-/** A restart that is called proven has happened. */
+/** A restart that is called proven has happened, and before the host said so. */
 function unproven(
   world: SimulatedWorld,
   hostRuns: readonly HostRunRow[],
@@ -323,8 +323,16 @@ function unproven(
     const host = world.hosts.find((one) => world.idsOf(one).hostId === hostId);
     const ordered = orders.find((order) => order.hostRunId === id && order.step === 'restart');
     if (restart !== 'proven' || host === undefined) return [];
+    const said = entries.find(
+      ({ action, details }) =>
+        action === 'command.result' &&
+        details.hostRunId === id &&
+        details.step === 'restart' &&
+        details.outcome === 'succeeded',
+    );
     const cameUp = host.effects.some(
-      ({ kind, atMs }) => kind === 'came_up' && atMs > (ordered?.atMs ?? Infinity),
+      ({ kind, atMs }) =>
+        kind === 'came_up' && atMs > (ordered?.atMs ?? Infinity) && atMs <= (said?.atMs ?? Infinity),
     );
     return cameUp ? [] : [`${host.name} is said to have restarted, and has not`];
   });

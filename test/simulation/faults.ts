@@ -52,8 +52,15 @@ const mishaps = {
   },
   /** Cut off for longer than any guard waits, whatever the weather: the host has nobody but itself. */
   leftAlone(world: SimulatedWorld): void {
-    const host = aim(world);
-    if (network.isCut(host)) return;
+    const host = world.hosts.find((one) => one.isChanging);
+    // It is worst in the middle of a change: look again until one is.
+    if (host === undefined || network.isCut(host)) {
+      const again = (): void => {
+        if (world.isStormy && world.leftAlone.size === 0) mishaps.leftAlone(world);
+      };
+      loop.after(700, again, null);
+      return;
+    }
     const ms = loop.chance.between(30 * minute, 50 * minute);
     world.tell(`${host.name} is left alone for ${Math.round(ms / minute)} min`);
     network.cut(host);
@@ -75,14 +82,25 @@ const mishaps = {
     world.tell('Redis is emptied');
     world.redis.empty();
   },
+  redisAway(world: SimulatedWorld): void {
+    if (world.redis.isDown) return;
+    world.tell('Redis is away for a while');
+    world.redis.isDown = true;
+    loop.after(
+      loop.chance.between(5000, 5 * minute),
+      () => {
+        world.redis.isDown = false;
+      },
+      null,
+    );
+  },
   clockJumps(world: SimulatedWorld): void {
     const host = loop.chance.pick(world.hosts);
     host.skewMs = loop.chance.between(-20_000, 20_000);
     world.tell(`the clock of ${host.name} is off by ${Math.round(host.skewMs / 1000)} s`);
   },
   diskSlow(world: SimulatedWorld): void {
-    const host = loop.chance.pick(world.hosts);
-    host.disk.slowness = loop.chance.pick([1, 20, 200]);
+    aim(world).disk.slowness = loop.chance.pick([1, 20, 200, 200]);
   },
   diskFull(world: SimulatedWorld): void {
     const host = loop.chance.pick(world.hosts);
@@ -103,6 +121,9 @@ const mishaps = {
   person(world: SimulatedWorld): void {
     world.personActs();
   },
+  readings(world: SimulatedWorld): void {
+    world.askReadings(aim(world));
+  },
 };
 
 /** Often a host that is in the middle of something: there is more to break. */
@@ -119,7 +140,14 @@ function cutFor(world: SimulatedWorld, host: SimulatedHost, ms: number): void {
 }
 
 /** Mishaps in which no host may end otherwise than in the best weather: nothing of them is the host's fault. */
-const harmless = new Set<string>(['serverDies', 'connectionsReset', 'redisEmptied', 'networkCut']);
+const harmless = new Set<string>([
+  'serverDies',
+  'connectionsReset',
+  'redisEmptied',
+  'redisAway',
+  'readings',
+  'networkCut',
+]);
 
 export function isHarmless(weather: Weather): boolean {
   return weather.mishaps.every((one) => harmless.has(one)) && weather.packageNetwork === 0;
@@ -161,8 +189,10 @@ export function blow(world: SimulatedWorld, weather: Weather): () => void {
     loop.after(loop.chance.between(1, 2 * weather.everyMs), next, null);
   };
   loop.after(loop.chance.between(1000, weather.everyMs), next, null);
+  world.isStormy = true;
   return () => {
     isOver = true;
+    world.isStormy = false;
     calm(world);
   };
 }
@@ -188,7 +218,7 @@ function calm(world: SimulatedWorld): void {
   accessFaults.probability = 0;
   packageFaults.network = 0;
   network.slownessMs = 20;
-  Object.assign(world.redis, { loss: 0, twice: 0 });
+  Object.assign(world.redis, { loss: 0, twice: 0, isDown: false });
   world.setStop(false);
   for (const host of world.hosts) {
     if (!world.leftAlone.has(host)) network.heal(host);

@@ -38,7 +38,7 @@ export interface ServerGround {
   readonly logLevel: string;
 }
 
-/** Where reminders are kept: it may lose all of them, bring them late, or twice. */
+/** Where reminders are kept: it may be away, lose all of them, bring them late, or twice. */
 export class SimulatedRedis {
   loss = 0;
   twice = 0;
@@ -55,6 +55,10 @@ export class SimulatedRedis {
       const generation = this.#generation;
       loop.after(loop.chance.between(1, 400), () => {
         if (generation !== this.#generation) return;
+        if (this.isDown) {
+          bring(name, ids);
+          return;
+        }
         workers
           .get(name)?.(ids)
           .catch(() => undefined);
@@ -234,7 +238,7 @@ export function createServer(program: Program, ground: ServerGround) {
   const emit = (): Promise<void> => Promise.resolve();
   const { service: groups } = createGroupsModule({ db, audit, newId, emit });
   const runs = createRunsModule({
-    ...{ db, audit, clock, newId, log, outbox, commands, emit, groups, isConnected: hub.isConnected },
+    ...{ db, audit, clock, newId, log, outbox, commands, emit, groups },
     fleet: { setActiveRun },
     frozenAt: () => Promise.resolve(null),
     trust: { lockOf: () => Promise.resolve(ground.lockOf()) },

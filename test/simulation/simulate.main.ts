@@ -20,7 +20,7 @@ const { values } = parseArgs({
 });
 
 /** Seeds tried for a planted mistake before it counts as not seen. */
-const plantedSeeds = 40;
+const plantedSeeds = 100;
 
 interface Summary {
   readonly seeds: number;

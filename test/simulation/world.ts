@@ -52,6 +52,8 @@ export class SimulatedWorld {
   readonly lock = { tenant: false, runIds: [] as string[] };
   /** When the emergency stop was closed, and opened again. */
   readonly stops: { readonly fromMs: number; untilMs: number }[] = [];
+  /** Mishaps come. */
+  isStormy = false;
   /** Hosts that stay cut off when the weather is calm again. */
   readonly leftAlone = new Set<SimulatedHost>();
   /** Hosts whose service stayed down longer than their guard allows, in words. */
@@ -285,6 +287,16 @@ export class SimulatedWorld {
       }
     };
     look();
+  }
+
+  /** Somebody looks at a host: a few readings at once, so that several results of one host are on their way together. */
+  askReadings(host: SimulatedHost): void {
+    const { agentId, hostId } = this.idsOf(host);
+    const principal = { kind: 'person' as const, id: this.personId };
+    this.#asServer(async ({ commands }) => {
+      for (let count = loop.chance.between(1, 4); count > 0; count -= 1)
+        await commands.submitCommand(this.tenantId, { agentId, hostId, verb: 'agent.noop', principal });
+    });
   }
 
   /** Somebody presses a button; what is refused is refused. */

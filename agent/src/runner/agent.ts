@@ -2,8 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { AgentFrame, Command, ServerFrame } from '#contract/agent-link.ts';
 import { noteReplaced, readRestartSignals } from '../../providers/linux/restartSignals.ts';
 import { findProvider } from '../../providers/linux/findProvider.ts';
-import { loadIdentity } from '../enrol/identity.ts';
-import type { Identity } from '../enrol/identity.ts';
+import { loadIdentity, type Identity } from '../enrol/identity.ts';
 import { collectInventory } from '../facts/inventory.ts';
 import { cleanSnapshots } from '../guard/cleanup.ts';
 import { Guardian } from '../guard/guardian.ts';
@@ -14,16 +13,16 @@ import type { PackageProvider } from '../host/packages.port.ts';
 import { Journal } from '../journal/journal.ts';
 import { AgentLink } from '../link/agentLink.ts';
 import { Renewal } from '../link/renewal.ts';
+import { ServerAddresses } from '../link/servers.ts';
 import { log } from '../log.ts';
-import { locateState, prepareState } from '../state/stateDirectory.ts';
-import type { StateDirectory } from '../state/stateDirectory.ts';
+import { locateState, prepareState, type StateDirectory } from '../state/stateDirectory.ts';
 import type { AgentView } from '../verify/agentView.ts';
+import { checkLogProof } from '../verify/auditLog.check.ts';
 import { verifyRelease } from '../verify/command.verify.ts';
 import { isRefusal } from '../verify/refusal.ts';
 import { createVerbTable } from '../verbs/verbTable.ts';
 import { agentVersion } from '../version.ts';
-import { asProse, CommandRunner } from './commandRunner.ts';
-import type { Progress } from './commandRunner.ts';
+import { asProse, CommandRunner, type Progress } from './commandRunner.ts';
 import { AgentMemory } from './memory.ts';
 import { ResultOutbox } from './outbox.ts';
 import { ReleaseStore } from './releaseStore.ts';
@@ -74,6 +73,7 @@ export class Agent {
   readonly #supervisor: Supervisor;
   readonly #verbs: VerbTable;
   readonly #runner: CommandRunner;
+  readonly #servers: ServerAddresses;
   readonly #link: AgentLink;
   readonly #timers: NodeJS.Timeout[] = [];
   #identity: Identity;
@@ -95,6 +95,7 @@ export class Agent {
       privateKey: identity.resultKey.privateKey,
     });
     this.#renewal = new Renewal(state.identity);
+    this.#servers = new ServerAddresses(identity.record.agentsUrl, memory);
     this.#link = this.#createLink();
     this.#outbox = new ResultOutbox(identity.resultKey, (frame) => this.#link.send(frame));
     this.#supervisor = new Supervisor({
@@ -156,17 +157,13 @@ export class Agent {
 
   #alarm(code: string, detail: string): void {
     log('alarm', { code, detail });
-    this.#link.send({
-      type: 'alarm',
-      code,
-      detail: detail.slice(0, 1000) || code,
-      at: new Date().toISOString(),
-    });
+    const at = new Date().toISOString();
+    this.#link.send({ type: 'alarm', code, detail: detail.slice(0, 1000) || code, at });
   }
 
   #createLink(): AgentLink {
     return new AgentLink({
-      credentials: () => ({ ...this.#identity, url: this.#identity.record.agentsUrl }),
+      credentials: () => ({ ...this.#identity, url: this.#servers.next() }),
       hello: () => this.#hello(),
       heartbeat: () => ({
         type: 'heartbeat',
@@ -327,16 +324,13 @@ export class Agent {
         `the server holds result ${frame.resultsHeld}, my journal ends at ${index.lastSeq}`,
       );
       const { head } = this.#parts.journal;
-      await this.#parts.journal.append({
-        t: 'base',
-        previousHead: head,
-        lastSeq: frame.resultsHeld,
-        heldUpTo: frame.resultsHeld,
-      });
+      const held = frame.resultsHeld;
+      await this.#parts.journal.append({ t: 'base', previousHead: head, lastSeq: held, heldUpTo: held });
     } else if (frame.resultsHeld > index.heldUpTo) {
       await this.#parts.journal.append({ t: 'acked', upTo: frame.resultsHeld });
     }
     this.#outbox.deliver(index.resultsAfter(frame.resultsHeld));
+    await this.#servers.learn(frame.servers);
     await this.#sendInventoryIfIdle();
   }
 
@@ -344,8 +338,13 @@ export class Agent {
     // Synchronous up to the hold: commands in the next frame find the bundle.
     this.#releases.hold(frame.releaseId, frame.bundle);
     const verdict = verifyRelease(frame.bundle, this.#view());
-    if (!isRefusal(verdict) && verdict.release.id === frame.releaseId)
-      await this.#releases.put(frame.releaseId, frame.bundle);
+    if (isRefusal(verdict) || verdict.release.id !== frame.releaseId) return;
+    const { memory } = this.#parts;
+    const subject = { ...verdict, audit: frame.bundle.audit };
+    const log = checkLogProof(subject, this.#policy.document, memory.checkpoints);
+    // Seen from now on: before the orders are judged, a newer checkpoint may come.
+    if (!isRefusal(log)) await memory.recordCheckpoint(log.checkpoint);
+    await this.#releases.put(frame.releaseId, frame.bundle);
   }
 
   async #takeCertificate(chainPem: string): Promise<void> {

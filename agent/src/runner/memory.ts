@@ -12,6 +12,8 @@ interface MemoryContent {
   witnessed: SeenCheckpoint | null;
   /** Latest instant proved by a signature (ms). */
   provedTimeMs: number;
+  /** Where the server's nodes were reached when they last said so. */
+  servers: string[];
 }
 
 const maxCheckpoints = 128;
@@ -26,6 +28,7 @@ export class AgentMemory {
     checkpoints: [],
     witnessed: null,
     provedTimeMs: 0,
+    servers: [],
   };
   #writing: Promise<void> = Promise.resolve();
 
@@ -59,6 +62,16 @@ export class AgentMemory {
   get provedTimeMs(): number {
     return this.#content.provedTimeMs;
   }
+
+  get servers(): readonly string[] {
+    return this.#content.servers;
+  }
+
+  /** Remembers where the server's nodes are reached. */
+  readonly recordServers = async (servers: readonly string[]): Promise<void> => {
+    this.#content.servers = [...servers];
+    await this.#save();
+  };
 
   /** Remembers an accepted lock or its end. */
   async recordLock(lock: LockDocument): Promise<void> {

@@ -176,9 +176,16 @@ class OutboxRelay implements Outbox {
       .filter(({ heard }) => heard.length > 0);
     for (const { subscriber, heard } of audience) await subscriber.deliver?.(heard);
     await this.#options.db.inSystem('outbox.relay', async (tx) => {
-      for (const { subscriber, heard } of audience) await subscriber.record?.(tx, heard);
       const ids = messages.map(({ id }) => id);
-      await sql`delete from outbox where id = any(${ids}::bigint[])`.execute(tx);
+      const { rows } = await sql<{ id: number }>`
+        delete from outbox where id = any(${ids}::bigint[]) returning id
+      `.execute(tx);
+      // A process that lost the lead without noticing finds that somebody else has recorded these.
+      const own = new Set(rows.map(({ id }) => id));
+      for (const { subscriber, heard } of audience) {
+        const mine = heard.filter(({ id }) => own.has(id));
+        if (mine.length > 0) await subscriber.record?.(tx, mine);
+      }
     });
     for (const { subscriber } of audience) subscriber.afterwards?.();
   }

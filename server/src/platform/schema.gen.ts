@@ -409,6 +409,14 @@ export interface Memberships {
   version: Generated<number>;
 }
 
+export interface Nodes {
+  agents_url: string;
+  connections: number;
+  id: string;
+  seen_at: Generated<Timestamp>;
+  started_at: Generated<Timestamp>;
+}
+
 export interface Outbox {
   created_at: Generated<Timestamp>;
   id: Generated<number>;
@@ -634,6 +642,7 @@ export interface Database {
   lock_openings: LockOpenings;
   maintenance_policies: MaintenancePolicies;
   memberships: Memberships;
+  nodes: Nodes;
   outbox: Outbox;
   people: People;
   plans: Plans;

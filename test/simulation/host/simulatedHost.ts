@@ -105,12 +105,8 @@ export class SimulatedHost implements DiskMachine {
     return `/${this.name}-${this.#number}.${this.#life}${stateRoot}`;
   }
 
-  #note(kind: HostEffect['kind'], of: string): void {
-    this.effects.push({ atMs: loop.nowMs, kind, of });
-  }
-
   note(kind: HostEffect['kind'], of: string): void {
-    this.#note(kind, of);
+    this.effects.push({ atMs: loop.nowMs, kind, of });
   }
 
   start(): void {
@@ -122,7 +118,7 @@ export class SimulatedHost implements DiskMachine {
     this.bootedAtMs = loop.nowMs;
     this.#rootId = this.#defaultId;
     for (const [id, state] of this.installs) if (state === 'running') this.installs.set(id, 'cut_short');
-    this.#note('came_up', this.bootId);
+    this.note('came_up', this.bootId);
     this.#system = { name: `${this.name} system`, machine: this, alive: true, atDeath: [] };
     loop.after(loop.chance.between(0, guardianEveryMs), () => this.#watch(), this.#system);
     loop.after(loop.chance.between(200, 3000), () => this.startAgent(), this.#system);
@@ -153,15 +149,15 @@ export class SimulatedHost implements DiskMachine {
   goDown(how: 'orderly' | 'power', offMs: number): void {
     if (!this.isUp) return;
     this.isUp = false;
-    this.#note('went_down', this.bootId);
+    this.note('went_down', this.bootId);
     if (this.#system !== null) loop.kill(this.#system);
     this.killAgent();
     if (how === 'orderly') this.disk.syncAll();
-    else this.disk.loosePower();
+    else this.disk.losePower();
     loop.after(offMs, () => this.start(), null);
   }
 
-  /** The plug comes back for a host that was left without. */
+  /** Goes down in good order a moment after it was asked to. */
   #requestReboot(): void {
     if (this.#goesDown) return;
     this.#goesDown = true;
@@ -196,10 +192,14 @@ export class SimulatedHost implements DiskMachine {
     return isBroken ? { exitCode: 3, stdout: 'failed\n', stderr: '' } : ok('active\n');
   }
 
+  /** apt is at work. */
+  get isChanging(): boolean {
+    return [...this.installs.values()].includes('running');
+  }
+
   /** Something has just happened to it, or apt is at work. */
   get isBusy(): boolean {
-    const lastMs = this.effects.at(-1)?.atMs ?? 0;
-    return [...this.installs.values()].includes('running') || loop.nowMs - lastMs < 10_000;
+    return this.isChanging || loop.nowMs - (this.effects.at(-1)?.atMs ?? 0) < 10_000;
   }
 
   /** True when there is a snapshot to go back to. */
@@ -237,7 +237,7 @@ export class SimulatedHost implements DiskMachine {
     const id = (this.#nextId += 1);
     const packages = new Map(this.packages);
     this.#subvolumes.set(name, { id, uuid: `${this.name}-${id}`, isReadOnly: true, packages });
-    this.#note('snapshot', name.split('/').at(-1) ?? '');
+    this.note('snapshot', name.split('/').at(-1) ?? '');
     return ok();
   }
 
@@ -296,7 +296,7 @@ export class SimulatedHost implements DiskMachine {
     }
     if (valueOf(firing, 'switched_ms') === null) {
       this.#defaultId = fresh.id;
-      this.#note('switched', path.split('/').at(-1) ?? '');
+      this.note('switched', path.split('/').at(-1) ?? '');
       const lines = `new_root_id=${fresh.id}\nold_root_id=${this.#rootId}\nswitched_ms=${Math.floor(loop.localMs)}\n`;
       disk.append(disk.get(name), Buffer.from(lines));
     }

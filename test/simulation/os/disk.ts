@@ -23,7 +23,7 @@ export class Disk {
   freeBytes = 20 * 1024 ** 3;
   slowness = 1;
 
-  loosePower(): void {
+  losePower(): void {
     const names: Names = new Map();
     for (const [name, file] of this.#durableNames) {
       const { content, durable } = file;
@@ -264,8 +264,4 @@ export function stat(name: string): Promise<{ readonly mtimeMs: number }> {
 
 export function statfs(): Promise<{ readonly bavail: number; readonly bsize: number }> {
   return access((disk) => ({ bavail: Math.floor(disk.freeBytes / 4096), bsize: 4096 }));
-}
-
-export async function chmod(): Promise<void> {
-  await access(() => undefined);
 }

@@ -18,7 +18,6 @@ export const databaseFaults = {
 
 /** What was read since the last change: the same question to the same state has the same answer. */
 const known = new Map<string, Result>();
-let writes = 0;
 
 const changes = /\b(insert|update|delete|set_config|pg_notify|nextval|pg_try_advisory_lock|truncate|lock)\b/i;
 const volatile =
@@ -155,10 +154,7 @@ class SimulatedPoolClient {
     }
     const result = this.#begun ? await this.#send('commit') : { command: 'COMMIT', rows: [] };
     this.#begun = false;
-    if (this.#wrote) {
-      known.clear();
-      writes += 1;
-    }
+    if (this.#wrote) known.clear();
     if (this.#wrote && this.#program !== undefined && loop.chance.happens(databaseFaults.death))
       await this.#die(this.#program);
     if (this.#wrote && loop.chance.happens(databaseFaults.commitUnsure)) {
@@ -266,9 +262,6 @@ class SimulatedClient extends EventEmitter {
     if (client !== undefined) await loop.outside(() => client.end());
   }
 }
-
-/** How many transactions have changed something. */
-export const countWrites = (): number => writes;
 
 export default {
   ...real,

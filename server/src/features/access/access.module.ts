@@ -28,6 +28,8 @@ export interface AccessDeps {
   readonly log: Logger;
   readonly tokens: TokenVerifier;
   readonly directory: IdentityDirectory;
+  /** Called when remembered callers are forgotten, for the other nodes to do the same. */
+  readonly forgotten: () => void;
 }
 
 type Names =
@@ -42,8 +44,10 @@ type Names =
 
 export interface AccessModule {
   readonly authenticate: Authenticate;
-  /** Forgets remembered callers, after memberships have changed elsewhere. */
+  /** Forgets remembered callers, after memberships have changed elsewhere; other nodes are told. */
   readonly forget: () => void;
+  /** The same for this process alone, which another one has told. */
+  readonly forgetHere: () => void;
   /** True while the caller still has a place in the tenant, read from the database. */
   readonly belongs: (caller: Pick<Caller, 'kind' | 'id'>, tenantId: string) => Promise<boolean>;
   readonly routes: RouteHandlers<typeof tenantRoutes, Names>;
@@ -83,12 +87,17 @@ function belongs(db: Db): AccessModule['belongs'] {
 
 export function createAccessModule(deps: AccessDeps): AccessModule {
   const callers = new Callers(deps);
-  const { forget, authenticate } = callers;
+  const { authenticate, forget: forgetHere } = callers;
+  const forget = (): void => {
+    forgetHere();
+    deps.forgotten();
+  };
   const members = new MembersService({ ...deps, forget });
   const apiKeys = new ApiKeysService({ ...deps, forget });
   return {
     authenticate,
     forget,
+    forgetHere,
     belongs: belongs(deps.db),
     routes: {
       getMe: ({ caller }) => Promise.resolve(toMe(caller)),

@@ -69,7 +69,7 @@ export class Callers {
     return { ...caller, acr: claims.acr, authenticatedAtMs: claims.authenticatedAtMs };
   };
 
-  /** Forgets everything remembered: cheap, and right whoever changed. Other processes forget within seconds. */
+  /** Forgets everything remembered: cheap, and right whoever changed. A process that nobody told forgets within seconds. */
   readonly forget = (): void => this.#remembered.clear();
 
   #remember(key: string, load: () => Promise<Caller>): Promise<Caller> {

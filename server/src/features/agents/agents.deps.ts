@@ -38,6 +38,9 @@ export interface AgentsDeps {
 
 /** Ways to act on connections; set once the listeners exist. */
 export interface LinkControl {
+  /** An agent is connected here from now on: wherever else a connection of it is left, it is over. */
+  readonly connected: (agentId: string, bootId: string) => void;
+  /** Ends the connection of an agent, on whichever node it is. */
   readonly disconnect: (agentId: string, code: string) => void;
   /** A tenant's authority was made: the listener must believe it. */
   readonly authoritiesChanged: () => Promise<void>;

@@ -25,6 +25,7 @@ export interface AgentsModule {
 
 export function createAgentsModule(deps: AgentsDeps): AgentsModule {
   let control: LinkControl = {
+    connected: () => undefined,
     disconnect: () => undefined,
     authoritiesChanged: () => Promise.resolve(),
   };

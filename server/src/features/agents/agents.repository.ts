@@ -122,9 +122,12 @@ export interface Connected {
   readonly lockSerial: number;
 }
 
-/** Notes a new connection. False when the agent was revoked or suspected since it was recognised. */
-export async function recordConnected(tx: TenantTx, agentId: string, at: Connected): Promise<boolean> {
-  const { numUpdatedRows } = await tx
+/**
+ * Notes a new connection. Returns its instant as the database writes it, or null when the agent was revoked or suspected
+ * since it was recognised.
+ */
+export async function recordConnected(tx: TenantTx, agentId: string, at: Connected): Promise<string | null> {
+  const row = await tx
     .updateTable('agents')
     .set({
       connected_at: sql`now()`,
@@ -138,8 +141,9 @@ export async function recordConnected(tx: TenantTx, agentId: string, at: Connect
     .where('id', '=', agentId)
     .where('revoked_at', 'is', null)
     .where('clone_suspected_at', 'is', null)
+    .returning(sql<string>`connected_at::text`.as('connectedAt'))
     .executeTakeFirst();
-  return numUpdatedRows === 1n;
+  return row?.connectedAt ?? null;
 }
 
 /** SubjectPublicKeyInfo of the key with which a live agent signs; null when there is no such agent. */
@@ -153,8 +157,19 @@ export async function resultKeyOf(tx: TenantTx, agentId: string): Promise<Buffer
   return row?.result_public_key ?? null;
 }
 
-export async function recordDisconnected(tx: TenantTx, agentId: string): Promise<void> {
-  await tx.updateTable('agents').set({ connected_at: null }).where('id', '=', agentId).execute();
+/** Notes the end of the connection of that instant; false when the agent has opened another one since, perhaps on another node. */
+export async function recordDisconnected(
+  tx: TenantTx,
+  agentId: string,
+  connectedAt: string,
+): Promise<boolean> {
+  const { numUpdatedRows } = await tx
+    .updateTable('agents')
+    .set({ connected_at: null })
+    .where('id', '=', agentId)
+    .where('connected_at', '=', sql<Date>`${connectedAt}::timestamptz`)
+    .executeTakeFirst();
+  return numUpdatedRows === 1n;
 }
 
 /** What the latest heartbeat of an agent said. */

@@ -40,6 +40,8 @@ export class AgentsService {
   readonly #authorities: AuthorityService;
   readonly #control: () => LinkControl;
   readonly #heard = new Map<string, repository.Liveness>();
+  /** When each agent that is connected here was noted, as the database says it: what fences the end of the connection. */
+  readonly #connectedAt = new Map<string, string>();
   readonly #refusedAtMs = new Map<string, number>();
   #flushing: Promise<void> = Promise.resolve();
   #timer: NodeJS.Timeout | undefined;
@@ -106,20 +108,26 @@ export class AgentsService {
   async connected(identity: AgentIdentity, hello: Hello): Promise<'welcome' | 'barred'> {
     const { agentId, hostId, tenantId } = identity;
     const { bootId, bootedAt, agentVersion: version, policyEpoch, lockSerial } = hello;
-    const welcome = await this.#deps.db.inTenant(tenantId, async (tx) => {
+    const connectedAt = await this.#deps.db.inTenant(tenantId, async (tx) => {
       const at = { bootId, bootedAt, version, policyEpoch, lockSerial };
-      const isWelcome = await repository.recordConnected(tx, agentId, at);
-      if (isWelcome) await this.#changed(tx, { agentId, hostId, state: 'connected' });
-      return isWelcome;
+      const noted = await repository.recordConnected(tx, agentId, at);
+      if (noted !== null) await this.#changed(tx, { agentId, hostId, state: 'connected' });
+      return noted;
     });
-    return welcome ? 'welcome' : 'barred';
+    if (connectedAt === null) return 'barred';
+    this.#connectedAt.set(agentId, connectedAt);
+    this.#control().connected(agentId, bootId);
+    return 'welcome';
   }
 
-  /** Notes the end of a connection that no other one has replaced. */
+  /** Notes the end of a connection, unless another one has replaced it, here or on another node. */
   async disconnected(identity: AgentIdentity): Promise<void> {
     const { agentId, hostId, tenantId } = identity;
+    const connectedAt = this.#connectedAt.get(agentId);
+    if (connectedAt === undefined) return;
+    this.#connectedAt.delete(agentId);
     await this.#deps.db.inTenant(tenantId, async (tx) => {
-      await repository.recordDisconnected(tx, agentId);
+      if (!(await repository.recordDisconnected(tx, agentId, connectedAt))) return;
       await this.#changed(tx, { agentId, hostId, state: 'silent' });
     });
   }

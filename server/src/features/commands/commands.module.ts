@@ -5,7 +5,7 @@ import { CommandsService, type CommandsDeps } from './commands.service.ts';
 
 export type { OrderDraft, OrderRow, StoredResult } from './commands.repository.ts';
 export type { Principal } from './commands.sequencer.ts';
-export type { CommandsDeps, CommandsService } from './commands.service.ts';
+export type { CommandsDeps, CommandsService, Errand } from './commands.service.ts';
 
 export function createCommandsModule(deps: CommandsDeps) {
   return { service: new CommandsService(deps) };

@@ -1,9 +1,10 @@
-import { sql } from 'kysely';
+import { sql, type Selectable } from 'kysely';
 import type { Command } from '#contract/agent-link.ts';
 import type { CommandResult } from '#contract/results.ts';
 import type { OrderStep } from '#contract/trust.ts';
 import type { Verb } from '#contract/verbs.ts';
 import type { AnyTx, SystemTx, TenantTx } from '../../platform/db.ts';
+import type { Database } from '../../platform/schema.gen.ts';
 import { storedResult, type VerifiedResult } from './commands.results.ts';
 
 /** A reading that somebody asked for outside any release. */
@@ -150,6 +151,24 @@ const orderColumns = [
   'created_at',
 ] as const;
 
+type StoredOrder = Pick<Selectable<Database['commands']>, (typeof orderColumns)[number]>;
+
+function orderOf(row: StoredOrder): OrderRow {
+  return {
+    id: row.id,
+    agentId: row.agent_id,
+    hostId: row.host_id,
+    verb: row.verb as Verb,
+    releaseId: row.release_id ?? '',
+    runId: row.run_id ?? '',
+    hostRunId: row.host_run_id ?? '',
+    step: row.step as OrderStep,
+    attempt: row.attempt,
+    fence: row.fence,
+    createdAt: row.created_at,
+  };
+}
+
 /** Orders of a host run, oldest first. */
 export async function listOrders(tx: TenantTx, hostRunId: string): Promise<OrderRow[]> {
   const rows = await tx
@@ -158,19 +177,25 @@ export async function listOrders(tx: TenantTx, hostRunId: string): Promise<Order
     .where('host_run_id', '=', hostRunId)
     .orderBy('id')
     .execute();
-  return rows.map((row) => ({
-    id: row.id,
-    agentId: row.agent_id,
-    hostId: row.host_id,
-    verb: row.verb as Verb,
-    releaseId: row.release_id ?? '',
-    runId: row.run_id ?? '',
-    hostRunId,
-    step: row.step as OrderStep,
-    attempt: row.attempt,
-    fence: row.fence,
-    createdAt: row.created_at,
-  }));
+  return rows.map(orderOf);
+}
+
+/** One order that the agent has not answered; null when there is none. */
+export async function findOrder(tx: TenantTx, commandId: string): Promise<OrderRow | null> {
+  const row = await tx
+    .selectFrom('commands as c')
+    .select(orderColumns)
+    .where('c.id', '=', commandId)
+    .where('c.host_run_id', 'is not', null)
+    .where((eb) =>
+      eb.not(
+        eb.exists(
+          eb.selectFrom('command_results as r').select('r.seq').whereRef('r.command_id', '=', 'c.id'),
+        ),
+      ),
+    )
+    .executeTakeFirst();
+  return row === undefined ? null : orderOf(row);
 }
 
 /** What this agent, and no other, reported about a host run after `afterSeq`, in sequence. */

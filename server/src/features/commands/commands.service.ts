@@ -28,6 +28,15 @@ export interface CommandsDeps {
   /** SubjectPublicKeyInfo of the key with which the agent signs results; null when there is no such live agent. */
   readonly resultKeyOf: (tenantId: string, agentId: string) => Promise<Buffer | null>;
   readonly maxWaiting?: number;
+  /** Called with what is durable and could not be handed over here: the agent may be connected to another node. */
+  readonly elsewhere?: (errand: Errand) => void;
+}
+
+/** What waits for an agent: one order, or its unanswered readings. */
+export interface Errand {
+  readonly tenantId: string;
+  readonly agentId: string;
+  readonly commandId: string | null;
 }
 
 interface AgentRef {
@@ -58,7 +67,10 @@ export class CommandsService {
     this.#sequencer = new Sequencer({
       db: deps.db,
       audit: deps.audit,
-      committed: (readings) => this.#dispatch.sendReadings(readings),
+      committed: (readings) => {
+        this.#dispatch.sendReadings(readings);
+        this.#tellElsewhere(readings);
+      },
       ...(deps.maxWaiting === undefined ? {} : { maxWaiting: deps.maxWaiting }),
     });
   }
@@ -112,13 +124,30 @@ export class CommandsService {
   /** Hands a durable order to its agent, at least once. False when the agent is not there: it gets the order when it is back. */
   async deliver(tenantId: string, order: OrderRow): Promise<boolean> {
     try {
-      return await this.#dispatch.sendOrder(tenantId, order);
+      const isSent = await this.#dispatch.sendOrder(tenantId, order);
+      const { agentId, id } = order;
+      if (!isSent && !this.#deps.link.isConnected(agentId))
+        this.#deps.elsewhere?.({ tenantId, agentId, commandId: id });
+      return isSent;
     } catch (error) {
       if (!(error instanceof AppError)) throw error;
       // No sealed proof, no dispatch. The queue clock of the host run asks again.
       this.#deps.log.warn({ err: error, commandId: order.id }, 'an order could not be handed over yet');
       return false;
     }
+  }
+
+  /** Hands over what another node could not, if the agent is connected here. A repetition is harmless: the agent knows its commands. */
+  async handOver({ tenantId, agentId, commandId }: Errand): Promise<void> {
+    const { db, link } = this.#deps;
+    if (!link.isConnected(agentId)) return;
+    if (commandId === null) {
+      const open = await db.inTenant(tenantId, (tx) => repository.openReadings(tx, agentId));
+      if (open.length > 0) link.send(agentId, { type: 'commands', commands: open });
+      return;
+    }
+    const order = await db.inTenant(tenantId, (tx) => repository.findOrder(tx, commandId));
+    if (order?.agentId === agentId) await this.deliver(tenantId, order);
   }
 
   listOrders(tx: TenantTx, hostRunId: string): Promise<OrderRow[]> {
@@ -184,6 +213,15 @@ export class CommandsService {
   async stop(): Promise<void> {
     this.#dispatch.stop();
     await this.#sequencer.drained();
+  }
+
+  #tellElsewhere(readings: readonly repository.ReadingDraft[]): void {
+    const { elsewhere, link } = this.#deps;
+    if (elsewhere === undefined) return;
+    const absent = new Map(readings.map(({ agentId, tenantId }) => [agentId, tenantId]));
+    for (const [agentId, tenantId] of absent) {
+      if (!link.isConnected(agentId)) elsewhere({ tenantId, agentId, commandId: null });
+    }
   }
 
   #session(tenantId: string, agentId: string): Promise<Session> {

@@ -99,10 +99,12 @@ export class HostRunEngine {
       stored.length > 0 || events.some(({ type }) => type === 'back' || type === 'heard')
         ? await commands.listOrders(tx, hostRunId)
         : [];
-    const asked = [...(await this.#stop(tx, row)), ...(await this.#claim(tx, row, events))];
+    const [stop, asked] = [await this.#stop(tx, row), await this.#claim(tx, row, events)];
     const nowMs = clock.now();
     const before = this.#awake(row);
-    const folded = fold(before, [...toEvents(stored, orders), ...asked, { type: 'clock' }], nowMs);
+    // The stop comes before the results: one of them may be what the next step waits for.
+    const happened = [...stop, ...toEvents(stored, orders), ...asked, { type: 'clock' } as const];
+    const folded = fold(before, happened, nowMs);
     const after = folded.run;
     const resultsApplied = Math.max(row.resultsApplied, ...stored.map(({ seq }) => seq));
     if (folded.effects.length === 0 && stored.length === 0 && isDeepStrictEqual(after, row.run)) return null;

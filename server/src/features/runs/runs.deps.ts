@@ -52,7 +52,6 @@ export interface RunsDeps {
   ) => Promise<HoldingFreeze | null>;
   /** Resolves once the entry is in a signed checkpoint; rejects with audit_unavailable when it is not in time. */
   readonly seal: (tenantId: string, entryId: string) => Promise<unknown>;
-  readonly isConnected: (agentId: string) => boolean;
   /** Silence after which an agent counts as lost, ms; 45 s when absent. */
   readonly silenceMs?: number;
 }

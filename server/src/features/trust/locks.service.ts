@@ -161,8 +161,13 @@ export class LocksService {
     await this.#deps.emit(tx, { type: 'lock.changed', subjectId: null, data: { serial, state } });
   }
 
-  #announce(tenantId: string): void {
+  /** The lock was changed on another node: what is remembered of it here is old. */
+  forget(tenantId: string): void {
     this.#frames.delete(tenantId);
+  }
+
+  #announce(tenantId: string): void {
+    this.forget(tenantId);
     this.#listeners().lockChanged(tenantId);
   }
 

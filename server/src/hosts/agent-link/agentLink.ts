@@ -42,12 +42,20 @@ export interface AgentLink extends HostsPort {
   readonly port: () => number;
   /** Reads the certificates again: a tenant was added, or the server's certificate renewed. New handshakes use them. */
   readonly reloadTls: () => Promise<void>;
+  /** How many agents are connected here. */
+  readonly count: () => number;
+  /** Asks so many agents to come back in a moment, to whichever node they like. */
+  readonly release: (count: number) => void;
+  /** An agent has said hello to another node: what is left of it here is its old connection, or a copy of the host. */
+  readonly connectedElsewhere: (agentId: string, bootId: string) => Promise<void>;
 }
 
 const helloWithinMs = 10_000;
 const cloneProbeMs = 2_000;
 const missedHeartbeats = 3;
 const ticketLifeS = 86_400;
+/** The agent adds its own jitter. */
+const movedReturnMs = 1_000;
 
 class WebSocketLink implements AgentLink {
   readonly #options: AgentLinkOptions;
@@ -143,6 +151,27 @@ class WebSocketLink implements AgentLink {
     for (const connection of live === undefined ? all : [live, ...all]) {
       connection.close('refused', code, retryAfterMs);
     }
+  };
+
+  readonly count = (): number => this.#connections.size;
+
+  readonly release = (count: number): void => {
+    for (const connection of [...this.#connections.values()].slice(0, count)) {
+      connection.close('closed', 'moved', movedReturnMs);
+    }
+  };
+
+  readonly connectedElsewhere = async (agentId: string, bootId: string): Promise<void> => {
+    const connection = this.#connections.get(agentId);
+    if (connection === undefined) return;
+    const firstBootId = connection.bootId ?? '';
+    if (firstBootId !== bootId && (await connection.answers(cloneProbeMs))) {
+      await this.#handlers?.cloned(connection.identity, { firstBootId, secondBootId: bootId });
+      connection.close('refused', 'clone_suspected');
+      return;
+    }
+    connection.cut('replaced');
+    await this.#ended(connection, 'replaced');
   };
 
   async #secureContext() {

@@ -1,0 +1,218 @@
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import pg from 'pg';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import type { Envelope } from '#contract/dsse.ts';
+import { readConfig } from '../../server/src/config.ts';
+import { bootstrapMember } from '../../server/src/features/access/access.bootstrap.ts';
+import { bootstrapTenant } from '../../server/src/features/tenants/tenants.bootstrap.ts';
+import { createPlatform, type Platform } from '../../server/src/main.platform.ts';
+import { createTestDatabase, type TestDatabase } from '../harness/database.ts';
+import { newRootKey, signRoots } from '../harness/hosts-world.ts';
+import { startIssuer, type TestIssuer } from '../harness/issuer.ts';
+import { RecordedAgent } from '../harness/recorded-agent.ts';
+import { startRedis, type TestRedis } from '../harness/redis.ts';
+import { runServerCommand, ServerNode } from '../harness/server-node.ts';
+
+/** A client of the installation with one host; each machine is one host in each tenant. */
+interface Client {
+  readonly tenantId: string;
+  readonly siteId: string;
+  readonly username: string;
+  agent: RecordedAgent;
+}
+
+const patience = { timeout: 60_000, interval: 100 };
+
+let database: TestDatabase;
+let redis: TestRedis;
+let issuer: TestIssuer;
+let platform: Platform;
+let directory: string;
+let admin: pg.Client;
+let a: ServerNode;
+let b: ServerNode;
+const clients: Client[] = [];
+
+/** Asks the API of a node as the client's administrator, freshly signed in with a second factor. */
+async function call<T>(
+  client: Client,
+  request: { readonly at: ServerNode; readonly to: string; readonly body?: unknown },
+) {
+  const [method, where] = request.to.split(' ') as [string, string];
+  const { body } = request;
+  const token = await issuer.token({ subject: client.username, acr: 3 });
+  const answer = await fetch(`${request.at.url}/api/v1/tenants/${client.tenantId}${where}`, {
+    method,
+    headers: {
+      authorization: `Bearer ${token}`,
+      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+    },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  });
+  if (!answer.ok) throw new Error(`${request.to}: ${answer.status} ${await answer.text()}`);
+  return (answer.status === 204 ? null : await answer.json()) as T;
+}
+
+/** A new client whose policy is published, and whose host is enrolled, through this node. */
+async function newClient(node: ServerNode, slug: string): Promise<Client> {
+  const { tenantId, siteId } = await bootstrapTenant(
+    { ...platform, siteCreated: () => Promise.resolve() },
+    { name: slug, slug, site: { name: 'Siège', timeZone: 'Europe/Paris' } },
+  );
+  const username = `admin-${slug}`;
+  await bootstrapMember(platform, tenantId, {
+    account: { subject: username, username, name: username, email: null },
+    locale: 'fr',
+    roles: ['tenant_admin', 'operator'],
+  });
+  const client = { tenantId, siteId, username } as Client;
+  const root = newRootKey();
+  const draft = await call<Pick<Envelope, 'payloadType' | 'payload'>>(client, {
+    at: node,
+    to: 'POST /policy-documents/drafts',
+    body: {
+      removeKeyIds: [],
+      rootKeys: [{ keyId: root.keyId, publicKey: root.publicKey }],
+      rootThreshold: 1,
+    },
+  });
+  const envelope = signRoots(draft, [root]);
+  await call(client, { at: node, to: 'POST /policy-documents', body: { envelope } });
+  const { token } = await call<{ token: string }>(client, {
+    at: node,
+    to: 'POST /enrolment-tokens',
+    body: { siteId, expiresInMinutes: 60 },
+  });
+  client.agent = await RecordedAgent.enrol(token);
+  clients.push(client);
+  return client;
+}
+
+async function isConnected({ agent }: Client): Promise<boolean> {
+  const { rows } = await admin.query<{ there: boolean }>(
+    'select connected_at is not null as there from agents where id = $1',
+    [agent.agentId],
+  );
+  return rows[0]?.there === true;
+}
+
+/** Connections that each live node says it has. */
+async function connectionsOf(node: ServerNode): Promise<number> {
+  const { rows } = await admin.query<{ connections: number }>(
+    `select connections from nodes where agents_url like $1 and seen_at > now() - interval '15 seconds'`,
+    [`%:${node.environment.ATLAS_AGENTS_PORT ?? ''}/%`],
+  );
+  return rows[0]?.connections ?? 0;
+}
+
+const scan = (node: ServerNode, client: Client) =>
+  call<{ commandId: string }>(client, { at: node, to: `POST /hosts/${client.agent.hostId}/scan` });
+
+beforeAll(async () => {
+  directory = await mkdtemp(path.join(tmpdir(), 'atlas-test-nodes-'));
+  [database, redis, issuer] = await Promise.all([createTestDatabase(), startRedis(), startIssuer()]);
+  const kekFile = path.join(directory, 'kek');
+  await writeFile(kekFile, randomBytes(32), { mode: 0o600 });
+  const shared = {
+    ATLAS_PUBLIC_URL: 'http://localhost:49998',
+    ATLAS_DATABASE_URL: database.appUrl,
+    ATLAS_SYSTEM_DATABASE_URL: database.systemUrl,
+    ATLAS_REDIS_URL: redis.url,
+    ATLAS_KEYCLOAK_URL: new URL(issuer.jwksUrl).origin,
+    ATLAS_OIDC_ISSUER: issuer.issuer,
+    ATLAS_KEK_FILE: kekFile,
+  };
+  admin = new pg.Client({ connectionString: database.superuserUrl });
+  await admin.connect();
+  [a, b] = await Promise.all([ServerNode.create(shared), ServerNode.create(shared)]);
+  platform = await createPlatform(readConfig({ ...a.environment, ATLAS_LOG_LEVEL: 'error' }), 'test');
+  await Promise.all([a.start(), b.start()]);
+}, 180_000);
+
+afterAll(async () => {
+  for (const { agent } of clients) await agent.remove();
+  await Promise.all([a.stop(), b.stop()]);
+  await platform.close();
+  await admin.end();
+  await Promise.all([issuer.close(), redis.stop(), database.drop()]);
+  await rm(directory, { recursive: true, force: true });
+}, 60_000);
+
+describe('two server processes on one database', () => {
+  it('hand an order of one over to an agent that is connected to the other', async () => {
+    const client = await newClient(a, 'first');
+    await client.agent.start();
+    await vi.waitFor(async () => expect(await isConnected(client)).toBe(true), patience);
+    await scan(b, client);
+    await vi.waitFor(() => expect(client.agent.effects).toEqual(['inventory.scan']), patience);
+    await vi.waitFor(async () => expect(await connectionsOf(a)).toBe(1), patience);
+    expect(await connectionsOf(b)).toBe(0);
+  }, 180_000);
+
+  it('believe hosts of a client whose authority the other one has just made', async () => {
+    const client = await newClient(b, 'second');
+    await client.agent.start();
+    await vi.waitFor(async () => expect(await isConnected(client)).toBe(true), patience);
+    await vi.waitFor(async () => expect(await connectionsOf(b)).toBe(1), patience);
+    await b.kill();
+    await scan(a, client);
+    await vi.waitFor(() => expect(client.agent.effects).toEqual(['inventory.scan']), patience);
+    await b.start();
+  }, 240_000);
+
+  it('lose nothing when one of them is killed in the middle of work', async () => {
+    const acknowledged: string[] = [];
+    const ask = async (node: ServerNode, client: Client): Promise<void> => {
+      const done = await scan(node, client).catch(() => null);
+      if (done !== null) acknowledged.push(done.commandId);
+    };
+    const work = clients.map(async (client) => {
+      for (let turn = 0; turn < 40; turn += 1) await Promise.all([ask(a, client), ask(b, client)]);
+    });
+    await vi.waitFor(() => expect(acknowledged.length).toBeGreaterThan(30), patience);
+    await a.kill();
+    await Promise.all(work);
+    // Every acknowledged command has its result, and no effect came twice.
+    await vi.waitFor(async () => {
+      const { rows } = await admin.query<{ id: string; results: number }>(
+        `select c.id, (select count(*)::int from command_results r where r.command_id = c.id) as results from commands c`,
+      );
+      const results = new Map(rows.map((row) => [row.id, row.results]));
+      expect(acknowledged.filter((id) => results.get(id) !== 1)).toEqual([]);
+      expect(rows.filter((row) => row.results !== 1)).toEqual([]);
+      const effects = clients.reduce((sum, { agent }) => sum + agent.effects.length, 0);
+      expect(effects).toBe(rows.length);
+    }, patience);
+    expect(acknowledged.length).toBeGreaterThan(60);
+    // Whoever is left seals what both have written, and it verifies.
+    await vi.waitFor(async () => {
+      const { rows } = await admin.query('select 1 from audit_pending limit 1');
+      expect(rows).toEqual([]);
+    }, patience);
+    for (const { tenantId } of clients) {
+      const verdict = await runServerCommand(b, ['audit', 'verify', tenantId]);
+      expect([verdict.exitCode, verdict.output]).toEqual([0, expect.any(String)]);
+    }
+  }, 300_000);
+
+  it('refuse on one what was taken away on the other', async () => {
+    await a.start();
+    const [client] = clients;
+    if (client === undefined) throw new Error('there is no client');
+    const { apiKey, secret } = await call<{ apiKey: { id: string }; secret: string }>(client, {
+      at: a,
+      to: 'POST /api-keys',
+      body: { name: 'monitoring', scopes: ['fleet.read'], expiresInDays: 1 },
+    });
+    const ask = (node: ServerNode) =>
+      fetch(`${node.url}/api/v1/tenants/${client.tenantId}/hosts`, {
+        headers: { authorization: `Bearer ${secret}` },
+      }).then(({ status }) => status);
+    expect([await ask(a), await ask(b)]).toEqual([200, 200]);
+    await call(client, { at: a, to: `DELETE /api-keys/${apiKey.id}` });
+    await vi.waitFor(async () => expect(await ask(b)).toBe(401), patience);
+  }, 180_000);
+});
