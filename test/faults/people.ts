@@ -41,7 +41,7 @@ interface Wish {
   readonly version?: number;
 }
 
-const patienceMs = 10_000;
+const patienceMs = 30_000;
 
 /** The people of one tenant in front of the real listener: who plans, who signs with a passkey, who asks for readings. */
 export class People {
