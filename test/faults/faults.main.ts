@@ -38,11 +38,10 @@ function line({ ids, verdict, title, recoveredS, broken }: Outcome): string {
 
 async function main(): Promise<number> {
   const chosen = choose();
-  const unknown = wanted?.filter(
-    (id) => ![...catalogue.flatMap(({ ids }) => ids), ...absent.map((one) => one.id)].includes(id),
-  );
-  if (chosen.length === 0 || (unknown?.length ?? 0) > 0) {
-    say(`no such fault here: ${(unknown ?? []).join(', ')}`);
+  const known = [...catalogue.flatMap(({ ids }) => ids), ...absent.map(({ id }) => id)];
+  const unknown = (wanted ?? []).filter((id) => !known.includes(id));
+  if (unknown.length > 0) {
+    say(`no such fault: ${unknown.join(', ')}`);
     return 2;
   }
   const seed = Number(values.seed);
@@ -72,7 +71,7 @@ async function main(): Promise<number> {
   const notHere = outcomes.filter(({ verdict }) => verdict === 'not_run');
   const notRun = [
     ...notHere.flatMap(({ ids, broken }) => ids.map((id) => ({ id, reason: broken.join('; ') }))),
-    ...(wanted === undefined ? absent.map(({ id, reason }) => ({ id, reason })) : []),
+    ...absent.filter(({ id }) => wanted?.includes(id) ?? true).map(({ id, reason }) => ({ id, reason })),
   ];
   const faults = ran.flatMap(({ ids }) => ids).length;
   const answer = {

@@ -96,8 +96,13 @@ export class FaultRun {
   }
 }
 
+/** An installation that could not be made says nothing about the fault: on a machine with other work it is tried again, once. */
 async function open({ bend }: LiveFault): Promise<FaultWorld> {
-  return FaultWorld.open(await bend?.());
+  try {
+    return await FaultWorld.open(await bend?.());
+  } catch {
+    return FaultWorld.open(await bend?.());
+  }
 }
 
 function verdictOf(broken: readonly string[]): 'held' | 'broken' {
