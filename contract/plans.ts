@@ -70,7 +70,18 @@ export const PlanRequest = Strict({
   notBefore: Type.Optional(Instant),
   notAfter: Type.Optional(Instant),
   windowIds: Type.Optional(Type.Array(Uuid, { minItems: 1, maxItems: 10, uniqueItems: true })),
+  /** It cannot wait for a window: a time within 24 h is named, people are told at once, and a report is owed afterwards. */
+  emergency: Type.Optional(
+    Strict({
+      reason: Type.String({ ...Prose(500), minLength: 1 }),
+      /** How many hosts it changes, said by the requester when there are more than ten. */
+      confirmedHosts: Type.Optional(Count),
+    }),
+  ),
 });
+
+/** Above so many hosts an emergency must be confirmed by typing their number. */
+export const confirmAboveHosts = 10;
 
 const WindowWords = Strict({
   windowId: Uuid,
@@ -195,6 +206,8 @@ export const PlanPreview = Strict({
   notAfter: Instant,
   /** Absent in plans made before windows were. */
   timing: Type.Optional(PlanTiming),
+  /** Why it cannot wait for a window; absent when it can. */
+  emergency: Type.Optional(Strict({ reason: Prose(500) })),
   hosts: Type.Array(PlanHost),
   /** Not empty: no plan is made. Absent in plans of before there were groups. */
   refusals: Type.Optional(Type.Array(OrderRefusal)),

@@ -1,7 +1,9 @@
 import { auditRoutes } from '#contract/audit-routes.ts';
 import { feedRoutes } from '#contract/feeds.ts';
 import { fleetRoutes } from '#contract/fleet.ts';
+import { followUpRoutes } from '#contract/followups.ts';
 import { groupRoutes } from '#contract/groups.ts';
+import { noticeRoutes } from '#contract/notices.ts';
 import { planRoutes } from '#contract/plans.ts';
 import { releaseRoutes } from '#contract/releases.ts';
 import { runRoutes } from '#contract/runs.ts';
@@ -14,10 +16,12 @@ export const routes = {
   ...fleetRoutes,
   ...windowRoutes,
   ...feedRoutes,
+  ...noticeRoutes,
   ...groupRoutes,
   ...planRoutes,
   ...releaseRoutes,
   ...runRoutes,
+  ...followUpRoutes,
   ...auditRoutes,
 };
 export type Routes = typeof routes;

@@ -63,6 +63,7 @@ export const LiveEvent = Strict({
     'group.changed',
     'plan.changed',
     'release.changed',
+    'notice.changed',
     'run.changed',
     'hostRun.changed',
     'hostRun.log',

@@ -20,6 +20,9 @@ const schedule = (maxMinutes: number) => ({
   durationMinutes: Type.Integer({ minimum: 15, maximum: maxMinutes }),
 });
 
+/** What becomes of a released run that did not begin in its time, or not on all hosts. */
+export const missedRunPolicies = ['ask', 'next_occurrence', 'skip'] as const;
+
 /** A maintenance window: when work may happen on a site, or anywhere when there is no site. */
 export const WindowBody = Strict({
   name: Line(120),
@@ -31,6 +34,8 @@ export const WindowBody = Strict({
   rebootReserveMinutes: Type.Integer({ minimum: 0, maximum: maxWindowMinutes }),
   /** What has begun may go on until this long after the end, minutes; then an unfinished installation is put back. */
   hardStopMinutes: Type.Integer({ minimum: 0, maximum: 480 }),
+  /** `ask` when absent: a person decides. `next_occurrence`: a new plan, which people must release. */
+  missedRun: Type.Optional(OneOf(missedRunPolicies)),
 });
 const versioned = { id: Uuid, createdAt: Instant, updatedAt: Instant, version: Type.Integer() };
 export const MaintenanceWindow = Strict({ ...WindowBody.properties, ...versioned });

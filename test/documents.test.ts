@@ -71,7 +71,7 @@ describe('the table of requirements', () => {
         'A-20',
         'A-21',
       ],
-      ...['T-01', 'T-02', 'T-03', 'T-07', 'T-08', 'C-01', 'C-02'],
+      ...['T-01', 'T-02', 'T-03', 'T-07', 'T-08', 'C-01', 'C-02', 'C-03'],
       ...Array.from({ length: 14 }, (_, index) => `I${index + 1}`),
     ];
     expect(rows.map(([id]) => id)).toEqual(wanted);

@@ -63,6 +63,28 @@ export const Environment = Type.Object({
     default: 'info',
     description: 'Least severe line that is logged',
   }),
+  ATLAS_SMTP_HOST: Optional(
+    Text('Mail relay (SMTP) by which people are told of maintenance; nobody is told when absent'),
+  ),
+  ATLAS_SMTP_PORT: Type.Integer({
+    minimum: 1,
+    maximum: 65_535,
+    default: 587,
+    description: 'Port of the mail relay',
+  }),
+  ATLAS_SMTP_TLS: Type.Unsafe<'starttls' | 'tls' | 'none'>({
+    type: 'string',
+    enum: ['starttls', 'tls', 'none'],
+    default: 'starttls',
+    description:
+      'Encryption towards the relay: starttls (demanded), tls (from the first byte) or none, for a relay on this machine only',
+  }),
+  ATLAS_SMTP_CA_FILE: Optional(
+    Text('Certificates, PEM, that vouch for the relay; those of Node when absent'),
+  ),
+  ATLAS_SMTP_USER: Optional(Text('Account at the relay; none when absent')),
+  ATLAS_SMTP_PASSWORD_FILE: Optional(Text('File that holds the password of that account')),
+  ATLAS_SMTP_FROM: Optional(Text('Sender of all mails, an address; needed with ATLAS_SMTP_HOST')),
   ATLAS_METRICS_PORT: Optional(
     Port('Port on 127.0.0.1 where Prometheus reads metrics; no metrics when absent'),
   ),
@@ -73,6 +95,16 @@ type Environment = Static<typeof Environment>;
 interface Listener {
   readonly host: string;
   readonly port: number;
+}
+
+/** The mail relay, and as whom it is spoken to. */
+export interface SmtpAccess {
+  readonly host: string;
+  readonly port: number;
+  readonly tls: 'starttls' | 'tls' | 'none';
+  readonly ca: string | null;
+  readonly account: { readonly user: string; readonly password: string } | null;
+  readonly from: string;
 }
 
 interface DatabaseAccess {
@@ -101,6 +133,8 @@ export interface Config {
   readonly migrationsDirectory: string;
   readonly roles: ReadonlySet<ServerRole>;
   readonly logLevel: Environment['ATLAS_LOG_LEVEL'];
+  /** Null: no mail is sent. */
+  readonly smtp: SmtpAccess | null;
   readonly metricsPort: number | null;
   readonly version: string;
 }
@@ -139,6 +173,25 @@ function readPublicUrl(text: string): string {
     throw new Error('ATLAS_PUBLIC_URL is an http or https origin without a path');
   }
   return url.origin;
+}
+
+const loopback = new Set(['localhost', '127.0.0.1', '::1']);
+
+function readSmtp(env: Environment): SmtpAccess | null {
+  const { ATLAS_SMTP_HOST: host, ATLAS_SMTP_FROM: from, ATLAS_SMTP_USER: user } = env;
+  if (host === undefined) return null;
+  if (from === undefined || !/^[^@\s<>]+@[^@\s<>]+$/.test(from))
+    throw new Error('ATLAS_SMTP_FROM is an address, and is needed with ATLAS_SMTP_HOST');
+  if (env.ATLAS_SMTP_TLS === 'none' && !loopback.has(host))
+    throw new Error('ATLAS_SMTP_TLS may be none for a relay on this machine only');
+  const password = readSecret(env.ATLAS_SMTP_PASSWORD_FILE);
+  if ((user === undefined) !== (password === undefined))
+    throw new Error('ATLAS_SMTP_USER and ATLAS_SMTP_PASSWORD_FILE go together');
+  return {
+    ...{ host, port: env.ATLAS_SMTP_PORT, tls: env.ATLAS_SMTP_TLS, from },
+    ca: env.ATLAS_SMTP_CA_FILE === undefined ? null : readFileSync(env.ATLAS_SMTP_CA_FILE, 'utf8'),
+    account: user === undefined || password === undefined ? null : { user, password },
+  };
 }
 
 function readVersion(): string {
@@ -189,6 +242,7 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env): Config
     migrationsDirectory: path.join(root, 'migrations'),
     roles: readRoles(env.ATLAS_ROLE),
     logLevel: env.ATLAS_LOG_LEVEL,
+    smtp: readSmtp(env),
     metricsPort: env.ATLAS_METRICS_PORT ?? null,
     version: readVersion(),
   };

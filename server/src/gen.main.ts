@@ -26,13 +26,15 @@ function cell(text: string): string {
 /** Form or unit of a value by the last word of its name; a new kind of variable must say its own here. */
 const forms: Readonly<Record<string, string>> = {
   URL: 'URL',
-  HOST: 'IP address',
+  HOST: 'host name or IP address',
   NAMES: 'host names, separated by commas',
   FILE: 'path of a file',
   DIR: 'path of a folder',
   CLIENT: 'client id',
   ISSUER: 'URL',
   ROLE: 'words, separated by commas',
+  USER: 'account name',
+  FROM: 'mail address',
 };
 
 function formOf(name: string, { enum: values, minimum, maximum }: Property): string {

@@ -12,7 +12,9 @@ import { createCommandsModule } from './features/commands/commands.module.ts';
 import { createEventsModule } from './features/events/events.module.ts';
 import { createFleetModule, type FleetModule } from './features/fleet/fleet.module.ts';
 import { countWork } from './features/fleet/fleet.work.ts';
+import { createFollowUpsModule } from './features/followups/followups.module.ts';
 import { createGroupsModule } from './features/groups/groups.module.ts';
+import { createNoticesModule } from './features/notices/notices.module.ts';
 import { createPlansModule } from './features/plans/plans.module.ts';
 import { createPoliciesModule } from './features/policies/policies.module.ts';
 import { createReleasesModule } from './features/releases/releases.module.ts';
@@ -115,7 +117,8 @@ function createGround(platform: Platform, doors: IdentityDoors) {
       }),
   });
   const groups = createGroupsModule({ ...platform, emit: events.emit });
-  return { access, events, windows, tenants, audit, trust, groups };
+  const notices = createNoticesModule({ ...platform, emit: events.emit });
+  return { access, events, windows, tenants, audit, trust, groups, notices };
 }
 
 type Ground = ReturnType<typeof createGround>;
@@ -140,7 +143,7 @@ function createPlanning(platform: Platform, ground: Ground, fleet: FleetModule) 
 /** Hosts, what is planned for them, what people release, what then happens. */
 function createWork(platform: Platform, ground: Ground) {
   const { config, clock, log } = platform;
-  const { audit, events, groups, trust, windows } = ground;
+  const { audit, events, groups, notices, trust, windows } = ground;
   const emit = events.emit;
   // Names of what is made further down are used only once everything stands.
   const agents = createAgentsModule({
@@ -184,6 +187,8 @@ function createWork(platform: Platform, ground: Ground) {
     fleet: fleet.service,
     groups: groups.service,
     trust: { lockOf: async (tx) => stoppedBy(await trust.service.currentLock(tx)) },
+    ended: (tx, runId) => followUps.service.runEnded(tx, runId),
+    takeBack: (tx, runId, taken) => notices.service.takeBack(tx, runId, taken),
     frozenAt: (tx, siteIds, atMs) => windows.service.frozenAt(tx, siteIds, atMs),
     seal: (tenantId, entryId) => audit.service.seal(tenantId, entryId),
   });
@@ -195,11 +200,23 @@ function createWork(platform: Platform, ground: Ground) {
     plans: plans.service,
     trust: trust.service,
     runs: runs.service,
+    announce: async (tx, run) => {
+      await notices.service.announce(tx, run);
+      if (run.emergency !== null) await followUps.service.emergencyReleased(tx, run.runId, run.emergency);
+    },
     seal: (tenantId, entryId) => audit.service.seal(tenantId, entryId),
     // The run's own row wakes the engine; a checkpoint is asked for at once, so that it need not wait for the next one.
     approved: platform.sealer.wake,
   });
-  return { agents, link, commands, fleet, runs, policies, plans, releases };
+  const followUps = createFollowUpsModule({
+    ...platform,
+    emit,
+    windowOf: (tx, windowId) => windows.service.windows.getIn(tx, windowId),
+    plans: plans.service,
+    runs: runs.service,
+    notices: notices.service,
+  });
+  return { agents, link, commands, fleet, runs, policies, plans, releases, followUps };
 }
 
 type Work = ReturnType<typeof createWork>;
@@ -277,9 +294,11 @@ export function createFeatures(platform: Platform, doors: IdentityDoors = identi
     parts.agents,
     parts.fleet,
     parts.groups,
+    parts.notices,
     parts.policies,
     parts.plans,
     parts.releases,
+    parts.followUps,
     runs,
   ];
   return {
@@ -294,8 +313,12 @@ export function createFeatures(platform: Platform, doors: IdentityDoors = identi
       if (!config.roles.has('worker')) return;
       runs.jobs.work(queues);
       runs.jobs.start();
+      parts.notices.relay.start();
+      parts.followUps.jobs.start();
     },
     stop: async () => {
+      await parts.notices.relay.stop();
+      await parts.followUps.jobs.stop();
       await runs.jobs.stop();
       if (config.roles.has('agents')) await hosts.stop();
       await work.commands.service.stop();

@@ -8,6 +8,7 @@ import { createSealer, type Sealer } from './platform/audit/sealer.ts';
 import { systemClock, type Clock } from './platform/clock.ts';
 import { createDb, type Db } from './platform/db.ts';
 import { createMetrics, type Metrics } from './platform/http/metrics.ts';
+import { createMailer, type Mailer } from './platform/mailer.ts';
 import { newId, type NewId } from './platform/ids.ts';
 import { createNodes, type Nodes } from './platform/nodes.ts';
 import { createLogger, type Logger } from './platform/log.ts';
@@ -32,6 +33,8 @@ export interface Platform {
   /** Words to the other processes of this installation. */
   readonly nodes: Nodes;
   readonly metrics: Metrics;
+  /** Null: no relay is configured, nobody is told anything by mail. */
+  readonly mailer: Mailer | null;
   readonly audit: AuditWriter;
   readonly sealer: Sealer;
   readonly heads: HeadMemory;
@@ -96,6 +99,7 @@ export async function createPlatform(config: Config, role: string): Promise<Plat
     outbox,
     nodes,
     metrics,
+    mailer: config.smtp === null ? null : createMailer(config.smtp),
     close: async () => {
       await nodes.stop();
       await outbox.stop();

@@ -58,7 +58,7 @@ function createMemoryDirectory(): IdentityDirectory {
 async function configure(
   database: TestDatabase,
   redisUrl: string,
-  { directory, roles }: { directory: string; roles: string },
+  { directory, roles, environment }: { directory: string; roles: string; environment: Environment },
 ) {
   const kekFile = path.join(directory, 'kek');
   await writeFile(kekFile, randomBytes(32), { mode: 0o600 });
@@ -76,14 +76,23 @@ async function configure(
     ATLAS_WEB_DIR: path.join(directory, 'no-web'),
     ATLAS_ROLE: roles,
     ATLAS_LOG_LEVEL: 'error',
+    ...environment,
   });
 }
 
+type Environment = Readonly<Record<string, string>>;
+
 /** `roles` as the server's own flag; `agents` opens the listeners for hosts too. */
-export async function startPeopleServer(roles = 'api,worker'): Promise<PeopleServer> {
+export async function startPeopleServer(
+  roles = 'api,worker',
+  environment: Environment = {},
+): Promise<PeopleServer> {
   const directory = await mkdtemp(path.join(tmpdir(), 'atlas-test-people-'));
   const [database, redis, issuer] = await Promise.all([createTestDatabase(), startRedis(), startIssuer()]);
-  const platform = await createPlatform(await configure(database, redis.url, { directory, roles }), 'test');
+  const platform = await createPlatform(
+    await configure(database, redis.url, { directory, roles, environment }),
+    'test',
+  );
   const tokens = createTokenVerifier({
     issuer: issuer.issuer,
     jwksUrl: issuer.jwksUrl,

@@ -142,8 +142,11 @@ export class ReleaseDesk {
   }
 
   /** A tenant in which these people have these roles. */
-  static async open(people: Readonly<Record<string, readonly Role[]>>, roles?: string): Promise<ReleaseDesk> {
-    const server = await startPeopleServer(roles);
+  static async open(
+    people: Readonly<Record<string, readonly Role[]>>,
+    options: { readonly roles?: string; readonly environment?: Readonly<Record<string, string>> } = {},
+  ): Promise<ReleaseDesk> {
+    const server = await startPeopleServer(options.roles, options.environment);
     const admin = new pg.Client({ connectionString: server.database.superuserUrl });
     await admin.connect();
     const folder = await mkdtemp(path.join(tmpdir(), 'atlas-desk-'));

@@ -30,7 +30,7 @@ export class ThiefWorld {
       bernard: ['approver'],
       claire: ['approver'],
     } as const;
-    const desk = await ReleaseDesk.open(people, 'api,worker,agents');
+    const desk = await ReleaseDesk.open(people, { roles: 'api,worker,agents' });
     for (const name of ['alice', 'bernard', 'claire']) await desk.enrolKey(name);
     await desk.publish('chief');
     const { token } = await desk.must<{ token: string }>('chief', 'createEnrolmentToken', {

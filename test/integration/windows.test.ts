@@ -7,7 +7,10 @@ import { nights, ReleaseDesk, yearEnd } from '../harness/release-desk.ts';
 let desk: ReleaseDesk;
 
 beforeAll(async () => {
-  desk = await ReleaseDesk.open({ chief: ['tenant_admin', 'operator'], reader: ['client_viewer'] }, 'api');
+  desk = await ReleaseDesk.open(
+    { chief: ['tenant_admin', 'operator'], reader: ['client_viewer'] },
+    { roles: 'api' },
+  );
 }, 120_000);
 
 afterAll(() => desk.close());

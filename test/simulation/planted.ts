@@ -69,8 +69,8 @@ export const plantedBugs: readonly PlantedBug[] = [
     name: 'deadline-is-moved-after-the-commit',
     harm: 'the guard of a committed host is armed again by whoever had looked a moment before',
     file: 'agent/src/guard/guardian.ts',
-    find: 'if (armed?.hostRunId === hostRunId) await this.#write({ ...armed, silentDeadlineMs });\n    });',
-    put: 'if (armed?.hostRunId === hostRunId) void this.#alone(() => this.#write({ ...armed, silentDeadlineMs }));\n    });',
+    find: '    return this.#alone(async () => {\n      const armed = await this.readArmed();\n      if (armed?.hostRunId === hostRunId) await this.#write({ ...armed, silentDeadlineMs });\n    });',
+    put: '    return (async () => {\n      const armed = await this.readArmed();\n      if (armed?.hostRunId === hostRunId) await this.#write({ ...armed, silentDeadlineMs });\n    })();',
   },
   {
     name: 'commit-leaves-the-guard-armed',

@@ -34,6 +34,7 @@ export const settingsParts = [
   'groups',
   'policies',
   'windows',
+  'notices',
   'approvers',
   'document',
   'keys',

@@ -197,6 +197,16 @@ export interface Commands {
   verb: string;
 }
 
+export interface EmergencyReports {
+  created_at: Generated<Timestamp>;
+  reason: string;
+  run_id: string;
+  tenant_id: Generated<string>;
+  text: string | null;
+  written_at: Timestamp | null;
+  written_by: string | null;
+}
+
 export interface EnrolmentTokens {
   created_at: Generated<Timestamp>;
   created_by: string;
@@ -417,6 +427,47 @@ export interface Nodes {
   started_at: Generated<Timestamp>;
 }
 
+export interface NoticeMails {
+  address: string;
+  attempts: Generated<number>;
+  ended_at: Timestamp | null;
+  id: string;
+  lease_until: Timestamp | null;
+  locale: string;
+  maybe_twice: Generated<boolean>;
+  next_attempt_at: Timestamp | null;
+  notice_id: string;
+  person_id: string | null;
+  reply: string | null;
+  state: Generated<string>;
+  tenant_id: Generated<string>;
+}
+
+export interface Notices {
+  created_at: Generated<Timestamp>;
+  due_at: Timestamp;
+  ended_at: Timestamp | null;
+  facts: Json;
+  id: string;
+  kind: string;
+  plan_id: string;
+  run_id: string;
+  state: Generated<string>;
+  tenant_id: Generated<string>;
+  updated_at: Generated<Timestamp>;
+  version: Generated<number>;
+  without_address: Generated<number>;
+}
+
+export interface NoticeSettings {
+  addresses: Json;
+  created_at: Generated<Timestamp>;
+  roles: string[];
+  tenant_id: Generated<string>;
+  updated_at: Generated<Timestamp>;
+  version: Generated<number>;
+}
+
 export interface Outbox {
   created_at: Generated<Timestamp>;
   id: Generated<number>;
@@ -527,6 +578,24 @@ export interface RunNumbers {
   tenant_id: Generated<string>;
 }
 
+export interface RunReplacements {
+  cause: string;
+  created_at: Generated<Timestamp>;
+  decided_at: Timestamp | null;
+  decided_by: string | null;
+  host_ids: string[];
+  next_plan_id: string | null;
+  obstacle: string | null;
+  plan_id: string;
+  policy: string | null;
+  reason: string | null;
+  run_id: string;
+  state: string;
+  tenant_id: Generated<string>;
+  updated_at: Generated<Timestamp>;
+  version: Generated<number>;
+}
+
 export interface Runs {
   accepted_wave: Generated<number>;
   approved_entry_id: string;
@@ -625,6 +694,7 @@ export interface Database {
   calendar_feeds: CalendarFeeds;
   command_results: CommandResults;
   commands: Commands;
+  emergency_reports: EmergencyReports;
   enrolment_tokens: EnrolmentTokens;
   event_heads: EventHeads;
   events: Events;
@@ -643,6 +713,9 @@ export interface Database {
   maintenance_policies: MaintenancePolicies;
   memberships: Memberships;
   nodes: Nodes;
+  notice_mails: NoticeMails;
+  notice_settings: NoticeSettings;
+  notices: Notices;
   outbox: Outbox;
   people: People;
   plans: Plans;
@@ -652,6 +725,7 @@ export interface Database {
   releases: Releases;
   run_decisions: RunDecisions;
   run_numbers: RunNumbers;
+  run_replacements: RunReplacements;
   runs: Runs;
   sealed_secrets: SealedSecrets;
   sessions: Sessions;

@@ -5,6 +5,7 @@ import type { AuditEntry } from '#contract/audit.ts';
 import type { RouteName } from '#contract/routes.ts';
 import { digestWords } from '#contract/words.ts';
 import { agentOf, at, hostDetail, hosts, idOf, sha, sites, tenantId } from './fleetData.ts';
+import { followUpOf, followUps, noticeSettings, planNotices } from './followUpData.ts';
 import { dependencies, groups, relationsOf } from './groupData.ts';
 import { people, planDetail, plans, policy, preview, releaseDetail, releases, trust } from './releaseData.ts';
 import { hostRunDetail, hostRuns, logLines, runDetail, runs } from './runData.ts';
@@ -210,6 +211,10 @@ export const answers: Partial<Record<RouteName, Answer>> = {
   getPlan: ({ params }) => found(planDetail(params.planId ?? '')),
   listReleases: (call) => page(releases, call),
   getRelease: ({ params }) => found(releaseDetail(params.releaseId ?? '')),
+  listPlanNotices: () => planNotices,
+  getNoticeSettings: () => noticeSettings,
+  listFollowUps: (call) => (isEmpty(call) ? { missed: [], emergencies: [] } : followUps),
+  getRunFollowUp: ({ params }) => followUpOf(params.runId ?? ''),
   getTrust: (call) =>
     isEmpty(call)
       ? {

@@ -7,12 +7,13 @@ import { auditActions } from '#contract/audit.ts';
 import { errorCodes } from '#contract/errors.ts';
 import { agentStates, hostStatuses } from '#contract/fleet.ts';
 import { dependencyKinds } from '#contract/groups.ts';
+import { noticeKinds, noticeMailStates, noticeStates } from '#contract/notices.ts';
 import { orderRefusalCodes, placementCodes } from '#contract/plans.ts';
 import { releaseStates } from '#contract/releases.ts';
 import { outcomes, resultCodes } from '#contract/results.ts';
 import { Decision, hostRunStates, runStates } from '#contract/runs.ts';
 import { orderSteps } from '#contract/trust.ts';
-import { scheduleProblemCodes } from '#contract/windows.ts';
+import { missedRunPolicies, scheduleProblemCodes } from '#contract/windows.ts';
 import { en } from './en.ts';
 import { fr } from './fr.ts';
 
@@ -94,6 +95,10 @@ describe('the catalogues', () => {
       ...orderSteps.map((step) => `step.${step}`),
       ...outcomes.map((outcome) => `stepState.${outcome}`),
       ...resultCodes.map((code) => `code.${code}`),
+      ...noticeKinds.map((kind) => `notices.kind.${kind}`),
+      ...noticeStates.map((state) => `notice.${state}`),
+      ...noticeMailStates.map((state) => `noticeMail.${state}`),
+      ...missedRunPolicies.flatMap((policy) => [`windows.missedRun.${policy}`, `followUps.policy.${policy}`]),
       ...auditActions.map((action) => `auditAction.${action}`),
       ...placementCodes.map((code) => `planPlacement.${code}`),
       ...orderRefusalCodes.map((code) => `planRefusal.${code}`),

@@ -2,8 +2,10 @@ import { access } from './en/access.ts';
 import { audit } from './en/audit.ts';
 import { errors } from './en/errors.ts';
 import { fleet } from './en/fleet.ts';
+import { followUps } from './en/followups.ts';
 import { frame } from './en/frame.ts';
 import { groups } from './en/groups.ts';
+import { notices } from './en/notices.ts';
 import { plans } from './en/plans.ts';
 import { releases } from './en/releases.ts';
 import { runs } from './en/runs.ts';
@@ -18,8 +20,10 @@ export const en: Readonly<Record<MessageKey, string>> = {
   ...audit,
   ...errors,
   ...fleet,
+  ...followUps,
   ...frame,
   ...groups,
+  ...notices,
   ...plans,
   ...releases,
   ...runs,

@@ -2,8 +2,10 @@ import { access } from './fr/access.ts';
 import { audit } from './fr/audit.ts';
 import { errors } from './fr/errors.ts';
 import { fleet } from './fr/fleet.ts';
+import { followUps } from './fr/followups.ts';
 import { frame } from './fr/frame.ts';
 import { groups } from './fr/groups.ts';
+import { notices } from './fr/notices.ts';
 import { plans } from './fr/plans.ts';
 import { releases } from './fr/releases.ts';
 import { runs } from './fr/runs.ts';
@@ -17,8 +19,10 @@ export const fr = {
   ...audit,
   ...errors,
   ...fleet,
+  ...followUps,
   ...frame,
   ...groups,
+  ...notices,
   ...plans,
   ...releases,
   ...runs,

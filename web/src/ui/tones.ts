@@ -1,4 +1,6 @@
 import type { AgentSummary, HostSummary } from '#contract/fleet.ts';
+import type { EmergencyReport, Replacement } from '#contract/followups.ts';
+import type { Notice } from '#contract/notices.ts';
 import type { Plan } from '#contract/plans.ts';
 import type { ReleaseSummary } from '#contract/releases.ts';
 import type { HostRunState, RunDetail, RunState, StepView } from '#contract/runs.ts';
@@ -35,6 +37,35 @@ export const toneOf = {
     refused: 'failed',
     expired: 'waiting',
   } satisfies Record<ReleaseSummary['state'], Tone>,
+  notice: {
+    waiting: 'waiting',
+    sending: 'running',
+    sent: 'done',
+    partly_sent: 'needs',
+    failed: 'failed',
+    nobody: 'needs',
+    mail_off: 'needs',
+    superseded: 'waiting',
+  } satisfies Record<Notice['state'], Tone>,
+  noticeMail: {
+    waiting: 'waiting',
+    sending: 'running',
+    sent: 'done',
+    failed: 'failed',
+    withdrawn: 'waiting',
+  } satisfies Record<Notice['mails'][number]['state'], Tone>,
+  replacement: {
+    pending: 'running',
+    asks: 'needs',
+    replanned: 'needs',
+    skipped: 'waiting',
+  } satisfies Record<Replacement['state'], Tone>,
+  report: {
+    not_yet: 'running',
+    owed: 'needs',
+    overdue: 'failed',
+    written: 'done',
+  } satisfies Record<EmergencyReport['state'], Tone>,
   run: {
     scheduled: 'waiting',
     running: 'running',

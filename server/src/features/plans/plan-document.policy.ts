@@ -29,6 +29,8 @@ export interface PlanDocument {
     readonly startBy: string;
     readonly changeBy: string;
   };
+  /** Why it cannot wait for a window; absent when it can. */
+  readonly emergency?: { readonly reason: string };
   readonly targets: readonly PlannedTarget[];
 }
 
@@ -107,6 +109,7 @@ export function planDocument(id: string, tenant: string, preview: PlanPreview): 
     notBefore: preview.notBefore,
     notAfter: preview.notAfter,
     ...windowOf(preview),
+    ...(preview.emergency === undefined ? {} : { emergency: preview.emergency }),
     targets,
   };
 }

@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto';
 import canonicalize from 'canonicalize';
+import { confirmAboveHosts } from '#contract/plans.ts';
 import type {
   MaintenancePolicy,
   Plan,
@@ -55,7 +56,7 @@ export interface PlansDeps {
   readonly times: {
     readonly fromWindows: (
       tx: TenantTx,
-      asked: TimeAsked & { readonly windowIds: readonly string[] },
+      asked: TimeAsked & { readonly windowIds: readonly string[]; readonly afterMs?: number },
     ) => Promise<PlanTime>;
     readonly given: (
       tx: TenantTx,
@@ -70,6 +71,7 @@ export interface PlansDeps {
 }
 
 const shortWindowMs = 15 * 60_000;
+const soonMs = 24 * 3_600_000;
 
 function counts(hosts: readonly PlanHost[]): PlanPreview['counts'] {
   const included = hosts.filter((host) => host.included);
@@ -129,6 +131,37 @@ function givenTime(
   return { notBefore, notAfter };
 }
 
+/** An emergency names a time that is near; anything else can wait for a window. */
+function refuseFarEmergency(
+  { emergency }: PlanRequest,
+  given: { readonly notBefore: string } | null,
+  now: number,
+): void {
+  if (emergency === undefined) return;
+  if (given === null)
+    throw invalid('/body/emergency', 'one_of', 'an emergency names its time and waits for no window');
+  if (Date.parse(given.notBefore) > now + soonMs)
+    throw invalid('/body/notBefore', 'soon', 'an emergency begins within 24 hours');
+}
+
+/** Many hosts at once, without the usual notice: whoever asks says how many. */
+function refuseUnconfirmed({ emergency }: PlanRequest, { counts: { included } }: PlanPreview): void {
+  if (emergency === undefined || included <= confirmAboveHosts || emergency.confirmedHosts === included)
+    return;
+  throw invalid('/body/emergency/confirmedHosts', 'confirmation', `say that ${included} hosts are changed`);
+}
+
+/** What a plan is made of, and in whose name. */
+interface Making {
+  readonly request: PlanRequest;
+  readonly createdBy: string;
+  /** Null: the server makes it. */
+  readonly by: TenantActor | null;
+  readonly afterMs?: number;
+  /** The plan whose next occurrence this is. */
+  readonly again?: string;
+}
+
 /** Names each host for which there is no order, with the reason. */
 function refuseImpossible(request: PlanRequest, { refusals = [] }: PlanPreview): void {
   if (refusals.length === 0) return;
@@ -154,7 +187,7 @@ export class PlansService {
   /** What the plan would do, without making it. Errors: not_found (policy, host), invalid_request. */
   async preview(actor: TenantActor, request: PlanRequest): Promise<PlanPreview> {
     return this.#deps.db.inTenant(actor.tenantId, async (tx) => {
-      const preview = await this.#compose(tx, actor, request);
+      const preview = await this.#compose(tx, { request, createdBy: actor.id, by: actor });
       await this.#deps.audit.record(tx, {
         action: 'plan.previewed',
         ...actorOf(actor),
@@ -174,41 +207,77 @@ export class PlansService {
 
   /** Makes an immutable plan. Errors: as preview, plan_impossible, and nothing_to_install when no host would be changed. */
   async create(actor: TenantActor, request: PlanRequest): Promise<PlanDetail> {
-    const id = this.#deps.newId();
-    await this.#deps.db.inTenant(actor.tenantId, async (tx) => {
-      const preview = await this.#compose(tx, actor, request);
-      refuseImpossible(request, preview);
-      if (preview.counts.included === 0) {
-        throw new AppError('nothing_to_install', { detail: 'no host of this plan would be changed' });
-      }
-      const text = canonicalize(planDocument(id, actor.tenantId, preview));
-      invariant(text !== undefined, 'a plan has no canonical form');
-      const document = Buffer.from(text, 'utf8');
-      const documentSha256 = hash('sha256', document, 'hex');
-      await repository.createPlan(tx, {
-        id,
-        title: request.title,
-        policyId: request.policyId,
-        policyName: preview.policy.name,
-        notBefore: preview.notBefore,
-        notAfter: preview.notAfter,
-        document,
-        documentSha256,
-        preview,
-        createdBy: actor.id,
-      });
-      await this.#deps.audit.record(tx, {
-        action: 'plan.created',
-        ...actorOf(actor),
-        subjectType: 'plan',
-        subjectId: id,
-        outcome: 'ok',
-        digest: documentSha256,
-        details: { policyId: request.policyId, ...preview.counts },
-      });
-      await this.#deps.emit(tx, { type: 'plan.changed', subjectId: id, data: { state: 'planned' } });
+    const { planId } = await this.#deps.db.inTenant(actor.tenantId, (tx) =>
+      this.#make(tx, { request, createdBy: actor.id, by: actor }),
+    );
+    return this.get(actor.tenantId, planId);
+  }
+
+  /**
+   * A new plan for the next occurrence of the same window, with these hosts; people must release it.
+   * `by` null: the server makes it for who made the old one. Errors: as create, transition_refused without a window.
+   */
+  async planAgain(
+    tx: TenantTx,
+    by: TenantActor | null,
+    again: {
+      readonly planId: string;
+      readonly hostIds: readonly string[];
+      readonly after: 'now' | 'occurrence';
+    },
+  ): Promise<{ readonly planId: string; readonly notBefore: string }> {
+    const { preview, title, createdBy } = found(await repository.getPlan(tx, again.planId));
+    const window = preview.timing?.window ?? null;
+    if (window === null)
+      throw new AppError('transition_refused', { detail: 'the time of this plan came from no window' });
+    const hostIds = [...again.hostIds];
+    return this.#make(tx, {
+      request: { policyId: preview.policy.id, title, hostIds, windowIds: [window.windowId] },
+      ...{ by, createdBy: by?.id ?? createdBy, again: again.planId },
+      afterMs: again.after === 'now' ? 0 : Date.parse(window.endsAt),
     });
-    return this.get(actor.tenantId, id);
+  }
+
+  async #make(
+    tx: TenantTx,
+    making: Making,
+  ): Promise<{ readonly planId: string; readonly notBefore: string }> {
+    const { request, by, createdBy, again } = making;
+    const preview = await this.#compose(tx, making);
+    refuseImpossible(request, preview);
+    refuseUnconfirmed(request, preview);
+    if (preview.counts.included === 0) {
+      throw new AppError('nothing_to_install', { detail: 'no host of this plan would be changed' });
+    }
+    const id = this.#deps.newId();
+    const tenantId = this.#deps.db.tenantOf(tx);
+    invariant(tenantId !== null, 'a plan is made in the scope of its tenant');
+    const text = canonicalize(planDocument(id, tenantId, preview));
+    invariant(text !== undefined, 'a plan has no canonical form');
+    const document = Buffer.from(text, 'utf8');
+    const documentSha256 = hash('sha256', document, 'hex');
+    const { notBefore, notAfter, policy } = preview;
+    const { title, policyId } = request;
+    await repository.createPlan(tx, {
+      ...{ id, title, policyId, policyName: policy.name, notBefore, notAfter },
+      ...{ document, documentSha256, preview, createdBy },
+    });
+    await this.#deps.audit.record(tx, {
+      action: 'plan.created',
+      ...(by === null ? { actorKind: 'system' as const, actorId: null } : actorOf(by)),
+      subjectType: 'plan',
+      subjectId: id,
+      outcome: 'ok',
+      digest: documentSha256,
+      details: {
+        policyId,
+        ...preview.counts,
+        ...(again === undefined ? {} : { again }),
+        ...(preview.emergency === undefined ? {} : { emergency: true }),
+      },
+    });
+    await this.#deps.emit(tx, { type: 'plan.changed', subjectId: id, data: { state: 'planned' } });
+    return { planId: id, notBefore };
   }
 
   async get(tenantId: string, planId: string): Promise<PlanDetail> {
@@ -240,9 +309,10 @@ export class PlansService {
     };
   }
 
-  async #compose(tx: TenantTx, actor: TenantActor, request: PlanRequest): Promise<PlanPreview> {
+  async #compose(tx: TenantTx, { request, createdBy, afterMs = 0 }: Making): Promise<PlanPreview> {
     const now = this.#deps.clock.now();
     const given = givenTime(request, now);
+    refuseFarEmergency(request, given, now);
     const policy = found(await this.#deps.policyOf(tx, request.policyId));
     const candidates = await this.#deps.candidates(tx, request.hostIds);
     const known = new Set(candidates.map((candidate) => candidate.hostId));
@@ -259,18 +329,19 @@ export class PlansService {
     const asked = { hostIds, expected: planDuration(hosts, policy.waves.pauseS) };
     const { times } = this.#deps;
     const time = await (given === null
-      ? times.fromWindows(tx, { ...asked, windowIds })
+      ? times.fromWindows(tx, { ...asked, windowIds, afterMs })
       : times.given(tx, { ...asked, ...given }));
     const trust = await this.#deps.trust.current(tx);
     const signers = new Set(
       (trust?.document.approvers ?? [])
-        .filter((key) => key.classes.includes('R2') && key.personId !== actor.id)
+        .filter((key) => key.classes.includes('R2') && key.personId !== createdBy)
         .map((key) => key.personId),
     );
     const draft = {
       policy,
       title: request.title,
       ...time,
+      ...(request.emergency === undefined ? {} : { emergency: { reason: request.emergency.reason } }),
       hosts,
       refusals,
       counts: counts(hosts),

@@ -36,6 +36,19 @@ export interface ReleasesDeps {
       { readonly ok: true; readonly key: ApproverKey } | { readonly ok: false; readonly code: string }
     >;
   };
+  /** Says in the same transaction that a run was released, so that people are told of it. */
+  readonly announce: (
+    tx: TenantTx,
+    run: {
+      readonly planId: string;
+      readonly runId: string;
+      readonly title: string;
+      readonly notBefore: Date;
+      readonly notAfter: Date;
+      readonly hostIds: readonly string[];
+      readonly emergency: string | null;
+    },
+  ) => Promise<void>;
   readonly runs: { readonly createFromRelease: (tx: TenantTx, release: ReleasedRun) => Promise<void> };
   /** Resolves once the entry is in a signed checkpoint; rejects with audit_unavailable when the log cannot. */
   readonly seal: (tenantId: string, entryId: string) => Promise<ReleaseBundle['audit']>;

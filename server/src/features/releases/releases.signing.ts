@@ -168,6 +168,12 @@ export class ReleaseSigning {
         };
       }),
     });
+    await this.#deps.announce(tx, {
+      ...{ planId: row.planId, runId: row.runId, title: row.planTitle },
+      ...{ notBefore: row.notBefore, notAfter: row.notAfter },
+      hostIds: targets.map(({ hostId }) => hostId),
+      emergency: plan.document.emergency?.reason ?? null,
+    });
     await releaseChanged(this.#deps, tx, { id: row.id, planId: row.planId, state: 'approved' });
     return entry.id;
   }

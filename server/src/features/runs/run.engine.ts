@@ -162,6 +162,8 @@ export class RunEngine {
       tx,
       decisions.map((decision) => ({ ...decision, id: this.#deps.newId(), runId: row.id, hostRunId: null })),
     );
+    if (ended) await this.#deps.ended?.(tx, row.id);
+    if (state === 'expired') await this.#deps.takeBack?.(tx, row.id, { kind: 'missed', reason: null });
     if (started)
       await this.#audit(tx, row, ['run.started', { number: row.number, releaseId: row.releaseId }]);
     if (state === 'paused' && row.state !== 'paused')

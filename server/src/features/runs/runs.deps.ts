@@ -44,6 +44,14 @@ export interface RunsDeps {
       tx: TenantTx,
     ) => Promise<{ readonly tenant: boolean; readonly runIds: readonly string[] }>;
   };
+  /** Says in the same transaction that a released run does not take place. Absent where nobody is told. */
+  readonly takeBack?: (
+    tx: TenantTx,
+    runId: string,
+    taken: { readonly kind: 'cancelled' | 'missed'; readonly reason: string | null },
+  ) => Promise<void>;
+  /** Says in the same transaction that a run has ended. Absent where nothing follows. */
+  readonly ended?: (tx: TenantTx, runId: string) => Promise<void>;
   /** The freeze that holds any of these sites at an instant, or null. */
   readonly frozenAt: (
     tx: TenantTx,

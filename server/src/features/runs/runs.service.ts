@@ -22,6 +22,13 @@ interface AgentRef {
   readonly agentId: string;
 }
 
+interface Act {
+  readonly runId: string;
+  readonly action: keyof typeof runActions;
+  readonly entry: AuditAction;
+  readonly reason: string;
+}
+
 export interface Engines {
   readonly hosts: HostRunEngine;
   readonly runs: RunEngine;
@@ -109,8 +116,30 @@ export class RunsService {
   /** Stops each host before its next safe point. Errors: not_found, transition_refused. */
   async cancel(actor: TenantActor, runId: string, reason: string): Promise<void> {
     await this.#control(actor, runId, { action: 'cancel', entry: 'run.cancelled', reason });
-    await this.#tellLive(actor.tenantId, runId, 'cancel');
-    await this.#engines.runs.advance(actor.tenantId, runId);
+    await this.#endCancelled(actor.tenantId, runId);
+  }
+
+  /** Cancels a run that has not begun, in the caller's transaction. Errors: not_found, transition_refused. */
+  async withdraw(
+    tx: TenantTx,
+    actor: TenantActor,
+    { runId, reason }: { readonly runId: string; readonly reason: string },
+  ): Promise<void> {
+    const { state } = await repository.lockRun(tx, runId);
+    if (state !== 'scheduled')
+      throw new AppError('transition_refused', { detail: `a run that is ${state} cannot be withdrawn` });
+    await this.#controlIn(tx, actor, { runId, action: 'cancel', entry: 'run.cancelled', reason });
+    this.#deps.db.afterCommit(tx, () => {
+      this.#endCancelled(actor.tenantId, runId).catch((error: unknown) =>
+        // The sweep looks again.
+        this.#deps.log.warn({ err: error, runId }, 'a withdrawn run was not ended at once'),
+      );
+    });
+  }
+
+  async #endCancelled(tenantId: string, runId: string): Promise<void> {
+    await this.#tellLive(tenantId, runId, 'cancel');
+    await this.#engines.runs.advance(tenantId, runId);
   }
 
   /** A new attempt of the same released orders. Errors: not_found, transition_refused. Returns the new host run's id. */
@@ -227,40 +256,42 @@ export class RunsService {
     );
   }
 
-  async #control(
-    actor: TenantActor,
-    runId: string,
-    act: { readonly action: keyof typeof runActions; readonly entry: AuditAction; readonly reason: string },
-  ): Promise<void> {
+  async #control(actor: TenantActor, runId: string, act: Omit<Act, 'runId'>): Promise<void> {
+    await this.#deps.db.inTenant(actor.tenantId, async (tx) => {
+      await this.#controlIn(tx, actor, { runId, ...act });
+      if (act.action === 'cancel')
+        await this.#deps.takeBack?.(tx, runId, { kind: 'cancelled', reason: act.reason });
+    });
+  }
+
+  async #controlIn(tx: TenantTx, actor: TenantActor, { runId, ...act }: Act): Promise<void> {
     const next: Record<keyof typeof runActions, RunState> = {
       pause: 'paused',
       resume: 'running',
       cancel: 'stopping',
     };
-    await this.#deps.db.inTenant(actor.tenantId, async (tx) => {
-      const row = await repository.lockRun(tx, runId);
-      const allowed: readonly RunState[] = runActions[act.action];
-      if (!allowed.includes(row.state)) {
-        throw new AppError('transition_refused', {
-          detail: `a run that is ${row.state} cannot ${act.action}`,
-        });
-      }
-      const members = act.action === 'resume' ? await repository.membersOf(tx, runId) : [];
-      const begun = members.filter(({ state }) => isTerminal(state)).map(({ wave }) => wave);
-      const saved = await repository.saveRun(tx, row, {
-        state: next[act.action],
-        ...(act.action === 'resume' ? { acceptedWave: Math.max(row.acceptedWave, ...begun) } : {}),
-        deadlineAt: new Date(this.#deps.clock.now()),
+    const row = await repository.lockRun(tx, runId);
+    const allowed: readonly RunState[] = runActions[act.action];
+    if (!allowed.includes(row.state)) {
+      throw new AppError('transition_refused', {
+        detail: `a run that is ${row.state} cannot ${act.action}`,
       });
-      invariant(saved, 'a run that is locked is not overtaken');
-      await this.#record(tx, actor, {
-        entry: act.entry,
-        type: 'run',
-        id: runId,
-        details: { reason: act.reason, from: row.state },
-      });
-      await this.#deps.emit(tx, { type: 'run.changed', subjectId: runId, data: { state: next[act.action] } });
+    }
+    const members = act.action === 'resume' ? await repository.membersOf(tx, runId) : [];
+    const begun = members.filter(({ state }) => isTerminal(state)).map(({ wave }) => wave);
+    const saved = await repository.saveRun(tx, row, {
+      state: next[act.action],
+      ...(act.action === 'resume' ? { acceptedWave: Math.max(row.acceptedWave, ...begun) } : {}),
+      deadlineAt: new Date(this.#deps.clock.now()),
     });
+    invariant(saved, 'a run that is locked is not overtaken');
+    await this.#record(tx, actor, {
+      entry: act.entry,
+      type: 'run',
+      id: runId,
+      details: { reason: act.reason, from: row.state },
+    });
+    await this.#deps.emit(tx, { type: 'run.changed', subjectId: runId, data: { state: next[act.action] } });
   }
 
   #assertRetryable(row: HostRunRow, run: RunRow): void {

@@ -75,16 +75,16 @@ export class PlanTimesService {
     this.#rules = rules;
   }
 
-  /** The earliest coming time of these windows into which the plan fits. Errors: invalid_request, frozen. */
+  /** The earliest coming time of these windows, after `afterMs`, into which the plan fits. Errors: invalid_request, frozen. */
   async fromWindows(
     tx: TenantTx,
-    asked: Asked & { readonly windowIds: readonly string[] },
+    asked: Asked & { readonly windowIds: readonly string[]; readonly afterMs?: number },
   ): Promise<PlanTime> {
     const siteIds = await sitesOf(tx, asked.hostIds);
     const windows = await this.#windows(tx, asked.windowIds, siteIds);
     const freezes: Freeze[] = await this.#rules.freezes.all(tx);
-    const { expected } = asked;
-    const nowMs = this.#deps.clock.now();
+    const { expected, afterMs = 0 } = asked;
+    const nowMs = Math.max(this.#deps.clock.now(), afterMs);
     const { chosen, considered } = chooseTime(windows, { freezes, siteIds, nowMs, expected });
     if (chosen === null) throw this.#none(considered);
     return {

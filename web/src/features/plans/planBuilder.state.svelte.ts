@@ -15,7 +15,8 @@ export class PlanBuilder {
   hostIds = $state.raw<readonly string[]>([]);
   startText = $state('');
   endText = $state('');
-  timeKind = $state<'exact' | 'windows'>('exact');
+  timeKind = $state<'exact' | 'windows' | 'emergency'>('exact');
+  emergencyReason = $state('');
   windowIds = $state<string[]>([]);
   windows = $state.raw<readonly MaintenanceWindow[] | null>(null);
   policies = $state.raw<readonly MaintenancePolicy[] | null>(null);
@@ -50,12 +51,14 @@ export class PlanBuilder {
   readonly request = $derived.by((): PlanRequest | null => {
     const time = this.#time;
     if (time === null) return null;
+    if (this.timeKind === 'emergency' && this.emergencyReason.trim() === '') return null;
     if (this.policyId === '' || this.hostIds.length === 0 || this.title.trim() === '') return null;
     return {
       policyId: this.policyId,
       title: this.title.trim(),
       hostIds: [...this.hostIds],
       ...time,
+      ...(this.timeKind === 'emergency' ? { emergency: { reason: this.emergencyReason.trim() } } : {}),
     };
   });
   readonly stale = $derived(
@@ -89,8 +92,13 @@ export class PlanBuilder {
 
   /** Makes the plan as it was previewed; returns its id, or null when the server refused. */
   async create(): Promise<string | null> {
-    const request = this.previewed;
-    if (request === null || this.stale) return null;
+    const { previewed, preview } = this;
+    if (previewed === null || preview === null || this.stale) return null;
+    const { emergency } = previewed;
+    const request =
+      emergency === undefined || this.typed.trim() === ''
+        ? previewed
+        : { ...previewed, emergency: { ...emergency, confirmedHosts: Number(this.typed) } };
     let planId: string | null = null;
     await this.#during('create', async () => {
       const made = await call('createPlan', { params: { tenantId: this.#tenantId }, body: request });

@@ -10,6 +10,7 @@ export const partPermission: Readonly<Record<SettingsPart, Permission | null>> =
   groups: 'fleet.read',
   policies: 'policies.read',
   windows: 'windows.read',
+  notices: 'members.read',
   approvers: 'trust.read',
   document: 'trust.read',
   keys: 'apiKeys.manage',

@@ -13,14 +13,15 @@ export function newWindow(zone: string, today: string): WindowBody {
     startCutOffMinutes: 120,
     rebootReserveMinutes: 60,
     hardStopMinutes: 60,
+    missedRun: 'ask',
   };
 }
 
 /** The members that are sent: a stored window carries more than its body. */
 export function windowBody(window: WindowBody): WindowBody {
   const { name, siteId, timeZone, startsOn, startTime, rule, durationMinutes } = window;
-  const { startCutOffMinutes, rebootReserveMinutes, hardStopMinutes } = window;
-  const ends = { startCutOffMinutes, rebootReserveMinutes, hardStopMinutes };
+  const { startCutOffMinutes, rebootReserveMinutes, hardStopMinutes, missedRun = 'ask' } = window;
+  const ends = { startCutOffMinutes, rebootReserveMinutes, hardStopMinutes, missedRun };
   return { name: name.trim(), siteId, timeZone, startsOn, startTime, rule, durationMinutes, ...ends };
 }
 
