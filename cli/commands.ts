@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { registerAgentless } from './commands/agentless.ts';
 import { registerAudit } from './commands/audit.ts';
 import { registerBench } from './commands/bench.ts';
 import { registerCheck } from './commands/check.ts';
@@ -42,6 +43,7 @@ const groups: readonly { readonly title: Text; readonly registrations: readonly 
       registerCode,
       registerLab,
       registerSecrets,
+      registerAgentless,
     ],
   },
   {

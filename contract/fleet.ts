@@ -2,6 +2,7 @@ import { Type, type Static } from 'typebox';
 import { defineRoute, NoContent, Page, pageQuery } from '#contract/route.ts';
 import { Inventory, PendingUpdate } from '#contract/inventory.ts';
 import { Count, HostName, Instant, Line, OneOf, OrNull, Strict, Uuid } from '#contract/schema.ts';
+import { reaches } from '#contract/reach.ts';
 import { HealthCheck } from '#contract/verbs.ts';
 import { tenantParams } from '#contract/tenants.ts';
 
@@ -29,6 +30,8 @@ export const AgentSummary = Strict({
   hostId: Uuid,
   hostname: Line(253),
   state: OneOf(agentStates),
+  /** `ssh`: no agent holds a connection; the server visits the host. */
+  reach: OneOf(reaches),
   version: OrNull(Line(40)),
   certificateSerial: OrNull(Line(64)),
   certificateNotAfter: OrNull(Instant),
@@ -48,6 +51,7 @@ export const HostSummary = Strict({
   tags: Type.Array(Tag),
   status: OneOf(hostStatuses),
   agentState: OneOf(agentStates),
+  reach: OneOf(reaches),
   osName: OrNull(Line(200)),
   pendingUpdates: OrNull(Count),
   pendingSecurity: OrNull(Count),

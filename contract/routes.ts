@@ -5,6 +5,7 @@ import { followUpRoutes } from '#contract/followups.ts';
 import { groupRoutes } from '#contract/groups.ts';
 import { noticeRoutes } from '#contract/notices.ts';
 import { planRoutes } from '#contract/plans.ts';
+import { reachRoutes } from '#contract/reach.ts';
 import { releaseRoutes } from '#contract/releases.ts';
 import { runRoutes } from '#contract/runs.ts';
 import { tenantRoutes } from '#contract/tenants.ts';
@@ -17,6 +18,7 @@ export const routes = {
   ...windowRoutes,
   ...feedRoutes,
   ...noticeRoutes,
+  ...reachRoutes,
   ...groupRoutes,
   ...planRoutes,
   ...releaseRoutes,

@@ -1,4 +1,5 @@
 import { Type, type Static } from 'typebox';
+import { reaches } from '#contract/reach.ts';
 import { ResultFacts, outcomes, resultCodes } from '#contract/results.ts';
 import { defineRoute, Page, pageQuery } from '#contract/route.ts';
 import { Count, HostName, Instant, Line, OneOf, OrNull, Prose, Strict, Uuid } from '#contract/schema.ts';
@@ -203,6 +204,8 @@ export const HostRunSummary = Strict({
 
 export const HostRunDetail = Strict({
   hostRun: HostRunSummary,
+  /** How the host is reached now; the audit log says of each result how it came. */
+  reach: OneOf(reaches),
   steps: Type.Array(StepView),
   decisions: Type.Array(Decision),
   packages: Type.Array(Strict({ name: Line(128), from: OrNull(Line(128)), to: Line(128) })),

@@ -1,4 +1,5 @@
-import { rename, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
+import { text } from 'node:stream/consumers';
 import { parseArgs } from 'node:util';
 import { enrol } from './enrol/enrol.ts';
 import { EnrolError } from './enrol/enrol.errors.ts';
@@ -9,9 +10,13 @@ import { runCommand } from './host/command.ts';
 import { log } from './log.ts';
 import { Agent } from './runner/agent.ts';
 import { workUntilEnd } from './runner/workUntilEnd.ts';
+import { putJournalAside } from './state/putJournalAside.ts';
 import { defaultStateRoot, locateState, prepareState } from './state/stateDirectory.ts';
 import { readStatus } from './status.ts';
 import { agentVersion } from './version.ts';
+import { serveVisits } from './visit/serve.ts';
+import { visit } from './visit/visit.ts';
+import { isVisitedOnly, unmarkVisited } from './visit/visitedMark.ts';
 
 /** Exit codes: 0 done, 1 refused or failed, 64 wrong usage, 78 not enrolled. */
 const exit = { ok: 0, failed: 1, usage: 64, notEnrolled: 78 } as const;
@@ -32,14 +37,6 @@ function chooseLanguage(asked: string | undefined): Language {
   return text.toLowerCase().startsWith('en') ? 'en' : 'fr';
 }
 
-/** A new identity begins a new history; the old one stays beside for people. */
-async function putJournalAside(stateRoot: string): Promise<void> {
-  const state = locateState(stateRoot);
-  const stamp = new Date().toISOString().replace(/[:.]/g, '-');
-  for (const file of [state.journal, state.memory])
-    if (await stat(file).catch(() => null)) await rename(file, `${file}.${stamp}`);
-}
-
 async function runEnrol(token: string, settings: Settings): Promise<number> {
   const words = messages[settings.language];
   try {
@@ -52,7 +49,9 @@ async function runEnrol(token: string, settings: Settings): Promise<number> {
       again: settings.again,
       onStep: (step) => say(words.steps[step as keyof typeof words.steps]),
     });
-    if (before !== null) await putJournalAside(settings.stateRoot);
+    if (before !== null) await putJournalAside(state);
+    // A host that enrols has an agent of its own again: it drives the engine, not SSH.
+    await unmarkVisited(settings.stateRoot);
     const isInstalled =
       settings.stateRoot === defaultStateRoot && (await stat('/run/systemd/system').catch(() => null));
     if (isInstalled) await runCommand('systemctl', ['restart', 'atlas-agent.service'], { timeoutMs: 60_000 });
@@ -69,10 +68,20 @@ async function runEnrol(token: string, settings: Settings): Promise<number> {
   }
 }
 
+function toldToStop(): Promise<void> {
+  return new Promise((resolve) => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve());
+  });
+}
+
 async function runAgent(settings: Settings): Promise<number> {
   const state = locateState(settings.stateRoot);
   if ((await loadIdentity(state.identity)) === null) {
     process.stderr.write(`${messages[settings.language].notEnrolled}\n`);
+    return exit.notEnrolled;
+  }
+  if (await isVisitedOnly(settings.stateRoot)) {
+    process.stderr.write(`${messages[settings.language].visitedOnly}\n`);
     return exit.notEnrolled;
   }
   const agent = await Agent.open(settings.stateRoot);
@@ -128,6 +137,14 @@ async function main(argv: readonly string[]): Promise<number> {
   };
   const [command, token] = positionals;
   if (command === 'run') return runAgent(settings);
+  if (command === 'visit') {
+    say(JSON.stringify(await visit(settings.stateRoot, await text(process.stdin))));
+    return exit.ok;
+  }
+  if (command === 'serve') {
+    await serveVisits(settings.stateRoot, toldToStop());
+    return exit.ok;
+  }
   if (command === 'status') return runStatus(settings);
   if (command === 'enrol' && token !== undefined) return runEnrol(token, settings);
   if (command === 'version') {

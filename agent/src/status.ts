@@ -36,7 +36,8 @@ export async function readStatus(stateRoot: string) {
     service: service.stdout.trim() || 'unknown',
     identity: identity?.record ?? null,
     policyEpoch: identity?.policy.epoch ?? null,
-    certificateUntil: identity === null ? null : new Date(identity.certificate.validTo).toISOString(),
+    certificateUntil:
+      identity?.certificate == null ? null : new Date(identity.certificate.validTo).toISOString(),
     guard: await surveyGuard(state.root),
     guardArmedUntil: armed === null ? null : new Date(armed.deadlineMs).toISOString(),
     journal: await readJournal(state.journal),

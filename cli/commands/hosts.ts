@@ -40,7 +40,7 @@ async function listHosts(context: CliContext, flags: ListFlags): Promise<void> {
   const rows = items.map((host) => [
     host.hostname,
     host.status,
-    host.agentState,
+    host.reach === 'ssh' ? `${host.agentState} (ssh)` : host.agentState,
     String(host.pendingUpdates ?? '—'),
     host.lastSeenAt ?? '—',
     host.id,

@@ -52,6 +52,10 @@ export const Environment = Type.Object({
   ATLAS_OIDC_ISSUER: Optional(Text('Issuer in tokens; from the public address when absent')),
   ATLAS_DATA_DIR: Text('Folder for files that the server writes', path.join(root, '.atlas/server')),
   ATLAS_KEK_FILE: Text('File that holds the key-encryption key, 256 bits'),
+  ATLAS_AGENTLESS_DIR: Text(
+    'Folder where `./atlas agentless install` puts what hosts without an agent need',
+    path.join(root, '.atlas/cache/agentless'),
+  ),
   ATLAS_WEB_DIR: Text('Folder of the built web application', path.join(root, 'web/dist')),
   ATLAS_ROLE: Text(
     'What this process does: all, or a comma-separated list of api, agents, worker, scheduler',
@@ -129,6 +133,7 @@ export interface Config {
   readonly issuer: string;
   readonly dataDirectory: string;
   readonly kekFile: string;
+  readonly agentlessDirectory: string;
   readonly webDirectory: string;
   readonly migrationsDirectory: string;
   readonly roles: ReadonlySet<ServerRole>;
@@ -238,6 +243,7 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env): Config
     issuer: env.ATLAS_OIDC_ISSUER ?? `${publicUrl}/idp/realms/atlas`,
     dataDirectory: env.ATLAS_DATA_DIR,
     kekFile: env.ATLAS_KEK_FILE,
+    agentlessDirectory: env.ATLAS_AGENTLESS_DIR,
     webDirectory: env.ATLAS_WEB_DIR,
     migrationsDirectory: path.join(root, 'migrations'),
     roles: readRoles(env.ATLAS_ROLE),

@@ -27,6 +27,7 @@ import { createAgentLink } from './hosts/agent-link/agentLink.ts';
 import { createEnrolmentListener } from './hosts/agent-link/enrolmentListener.ts';
 import { connectTrust, createHostsHandlers } from './main.hosts.ts';
 import { connectNodes, tellErrand } from './main.nodes.ts';
+import { createReach } from './main.reach.ts';
 import type { Platform } from './main.platform.ts';
 import { logOrigin } from './platform/audit/checkpoint.ts';
 import type { Authenticate } from './platform/http/caller.ts';
@@ -166,9 +167,15 @@ function createWork(platform: Platform, ground: Ground) {
       clientRootsPem: await agents.authorities.clientRootsPem(),
     }),
   });
+  const { hosts, reach, visits } = createReach(platform, {
+    ...{ emit, link, agents: agents.service },
+    trust: { chain: (tx) => trust.service.chain(tx) },
+    fleet: { registerHost: (tx, host) => fleet.service.registerHost(tx, host) },
+  });
   const commands = createCommandsModule({
     ...platform,
-    link,
+    link: hosts,
+    isVisited: visits.knows,
     bundleFor: (tenantId, releaseId, hostId) => releases.bundleFor(tenantId, releaseId, hostId),
     resultKeyOf: (tenantId, agentId) => agents.service.resultKeyOf(tenantId, agentId),
     elsewhere: tellErrand(platform),
@@ -216,7 +223,9 @@ function createWork(platform: Platform, ground: Ground) {
     runs: runs.service,
     notices: notices.service,
   });
-  return { agents, link, commands, fleet, runs, policies, plans, releases, followUps };
+  return {
+    ...{ agents, link, hosts, reach, visits, commands, fleet, runs, policies, plans, releases, followUps },
+  };
 }
 
 type Work = ReturnType<typeof createWork>;
@@ -224,7 +233,7 @@ type Work = ReturnType<typeof createWork>;
 /** The two listeners for hosts, and what passes between them and the features. */
 function createHostsSide(platform: Platform, ground: Ground, work: Work) {
   const { clock, config, log } = platform;
-  const { agents, commands, fleet, link, runs } = work;
+  const { agents, commands, fleet, link, reach, runs, visits } = work;
   const enrolment = createEnrolmentListener({
     ...config.enrol,
     clock,
@@ -232,10 +241,13 @@ function createHostsSide(platform: Platform, ground: Ground, work: Work) {
     tls: () => agents.authorities.serverTls(),
     enrol: (request) => agents.enrolment.enrol(request),
   });
-  const presence = connectNodes({ ...platform, agents, link, commands: commands.service });
+  const presence = connectNodes({
+    ...{ ...platform, agents, commands: commands.service },
+    link: { ...link, disconnect: work.hosts.disconnect },
+  });
   const deps = {
     ...platform,
-    link,
+    link: work.hosts,
     heartbeatS,
     addresses: presence.addresses,
     agents,
@@ -250,13 +262,18 @@ function createHostsSide(platform: Platform, ground: Ground, work: Work) {
   return {
     start: async () => {
       agents.service.start();
-      await link.start(createHostsHandlers(deps));
+      const handlers = createHostsHandlers(deps);
+      await link.start(handlers);
       await enrolment.start();
       await presence.start();
+      await visits.start(handlers);
+      await reach.service.resume();
     },
     stop: async () => {
       await presence.stop();
       await enrolment.stop();
+      await reach.service.stop();
+      await visits.stop();
       await link.stop();
       await agents.service.stop();
     },
@@ -293,6 +310,7 @@ export function createFeatures(platform: Platform, doors: IdentityDoors = identi
     parts.trust,
     parts.agents,
     parts.fleet,
+    parts.reach,
     parts.groups,
     parts.notices,
     parts.policies,

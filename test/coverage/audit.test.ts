@@ -7,6 +7,7 @@ import type { ReleaseDetail } from '#contract/releases.ts';
 import type { RouteSpec } from '#contract/route.ts';
 import { routes, type RouteName } from '#contract/routes.ts';
 import type { Freeze, MaintenanceWindow } from '#contract/windows.ts';
+import { sshUses } from '../harness/ssh-uses.ts';
 import { monthly, nights, ReleaseDesk, yearEnd } from '../harness/release-desk.ts';
 
 let desk: ReleaseDesk;
@@ -282,6 +283,7 @@ const uses: readonly (readonly [RouteName, () => Promise<unknown>])[] = [
       return ask('removeHostDependency', { params: { dependencyId: id }, version });
     },
   ],
+  ...sshUses(() => desk),
   ['verifyAudit', () => ask('verifyAudit')],
   [
     'updateHost',

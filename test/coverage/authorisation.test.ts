@@ -106,8 +106,11 @@ const withFreshProof = closed.filter(([, route]) => route.acr === 3);
 describe('every route that gives lasting rights', () => {
   it('is among those that ask for a fresh proof of identity', () => {
     expect(withFreshProof.map(([name]) => name).sort()).toEqual([
+      'activateSshAccess',
       'createApiKey',
       'createMember',
+      'createSshAccess',
+      'replaceSshKey',
       'updateMember',
     ]);
   });

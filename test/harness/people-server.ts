@@ -55,6 +55,8 @@ function createMemoryDirectory(): IdentityDirectory {
   };
 }
 
+type Environment = Readonly<Record<string, string>>;
+
 async function configure(
   database: TestDatabase,
   redisUrl: string,
@@ -74,15 +76,14 @@ async function configure(
     ATLAS_KEK_FILE: kekFile,
     ATLAS_DATA_DIR: directory,
     ATLAS_WEB_DIR: path.join(directory, 'no-web'),
+    ATLAS_AGENTLESS_DIR: path.join(directory, 'no-agentless'),
     ATLAS_ROLE: roles,
     ATLAS_LOG_LEVEL: 'error',
     ...environment,
   });
 }
 
-type Environment = Readonly<Record<string, string>>;
-
-/** `roles` as the server's own flag; `agents` opens the listeners for hosts too. */
+/** `roles` as the server's own flag; `agents` opens the listeners for hosts too. `environment`: other settings. */
 export async function startPeopleServer(
   roles = 'api,worker',
   environment: Environment = {},

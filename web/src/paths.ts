@@ -31,6 +31,7 @@ export const settingsParts = [
   'sites',
   'enrolment',
   'agents',
+  'ssh',
   'groups',
   'policies',
   'windows',

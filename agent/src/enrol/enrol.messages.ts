@@ -6,6 +6,7 @@ export const messages = {
     usage: `Usage : atlas-agent <commande>
   enrol <jeton> [--again]   inscrit cet hôte auprès d’ATLAS ORCHESTRATOR
   run                       travaille (lancé par systemd)
+  visit, serve              travaille pour qui vient par SSH (lancé par le serveur ATLAS)
   status [--json]           état de l’agent
   version                   version
 Options : --state <dossier>  --lang fr|en`,
@@ -16,6 +17,8 @@ Options : --state <dossier>  --lang fr|en`,
     },
     enrolled: 'Hôte inscrit.',
     notEnrolled: 'Cet hôte n’est pas inscrit : atlas-agent enrol <jeton>',
+    visitedOnly:
+      'ATLAS atteint cet hôte par SSH : l’agent ne démarre pas. Rendez-lui la main depuis la page de l’hôte.',
     errors: {
       token_malformed: 'Le jeton d’inscription est illisible : copiez-le en entier.',
       already_enrolled: 'Cet hôte est déjà inscrit. Ajoutez --again pour l’inscrire de nouveau.',
@@ -32,6 +35,7 @@ Options : --state <dossier>  --lang fr|en`,
     usage: `Usage: atlas-agent <command>
   enrol <token> [--again]   enrols this host with ATLAS ORCHESTRATOR
   run                       works (started by systemd)
+  visit, serve              works for who comes over SSH (started by the ATLAS server)
   status [--json]           state of the agent
   version                   version
 Options: --state <directory>  --lang fr|en`,
@@ -42,6 +46,8 @@ Options: --state <directory>  --lang fr|en`,
     },
     enrolled: 'Host enrolled.',
     notEnrolled: 'This host is not enrolled: atlas-agent enrol <token>',
+    visitedOnly:
+      'ATLAS reaches this host over SSH: the agent does not start. Give it back from the page of the host.',
     errors: {
       token_malformed: 'The enrolment token cannot be read: copy all of it.',
       already_enrolled: 'This host is enrolled already. Add --again to enrol it anew.',

@@ -45,7 +45,7 @@ async function createKeys(name: string): Promise<HostKeys> {
 }
 
 /** A digest that tells one installation from another without giving the machine id away (machine-id(5)). */
-async function machineDigest(): Promise<string> {
+export async function machineDigest(): Promise<string> {
   const id = await readFile('/etc/machine-id', 'utf8').catch(() => hostname());
   return createHash('sha256').update('atlas-agent machine id\n').update(id.trim()).digest('hex');
 }

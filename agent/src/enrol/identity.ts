@@ -39,7 +39,8 @@ export interface IdentityFiles {
 export interface Identity extends IdentityFiles {
   readonly policy: PolicyDocument;
   readonly resultKey: { readonly id: string; readonly privateKey: KeyObject };
-  readonly certificate: X509Certificate;
+  /** Null on a host that opens no connection of its own: SSH brings everything. */
+  readonly certificate: X509Certificate | null;
 }
 
 const names = {
@@ -116,7 +117,7 @@ export async function loadIdentity(directory: string): Promise<Identity | null> 
     policies,
     policy,
     resultKey: { id: resultKeyId(privateKey), privateKey },
-    certificate: new X509Certificate(chainPem),
+    certificate: chainPem === '' ? null : new X509Certificate(chainPem),
   };
 }
 

@@ -5,29 +5,11 @@ import { WebSocket } from 'ws';
 import type { ClientOptions, RawData } from 'ws';
 import { AgentFrame, linkProtocol, maxFrameBytes, ServerFrame } from '#contract/agent-link.ts';
 import { Backoff } from './backoff.ts';
+import type { HostLink, LinkHandlers } from './hostLink.ts';
 
 /** Frames waiting in the socket above which nothing more is sent: what matters is sent again from the journal. */
 const maxBufferedBytes = 16 << 20;
 const maxAskedDelayMs = 900_000;
-
-export interface LinkCredentials {
-  readonly url: string;
-  readonly caPem: string;
-  readonly chainPem: string;
-  readonly keyPem: string;
-}
-
-/** What the link asks of the agent. */
-export interface LinkHandlers {
-  /** Read anew at each connection, so that a renewed certificate is used at once. */
-  readonly credentials: () => LinkCredentials;
-  readonly hello: () => AgentFrame;
-  readonly heartbeat: () => AgentFrame;
-  readonly onFrame: (frame: ServerFrame) => void;
-  readonly onClosed: (why: string) => void;
-  /** A frame that does not fit the contract; it is dropped. */
-  readonly onBadFrame: (detail: string) => void;
-}
 
 export interface LinkOptions {
   readonly random?: () => number;
@@ -45,7 +27,7 @@ function readDelayMs(text: string | undefined): number | null {
  * The one long-lived connection to the server. It promises to come back for ever, gently; it never decides anything
  * about commands.
  */
-export class AgentLink {
+export class AgentLink implements HostLink {
   readonly #handlers: LinkHandlers;
   readonly #backoff: Backoff;
   #socket: WebSocket | null = null;

@@ -19,9 +19,9 @@ export class Renewal {
     this.#directory = identityDirectory;
   }
 
-  /** The frame to send, or null when the certificate is young enough. */
+  /** The frame to send, or null when the certificate is young enough. A host that is only visited has none. */
   async request(identity: Identity, nowMs: number): Promise<AgentFrame | null> {
-    if (!isRenewalDue(identity.certificate, nowMs)) return null;
+    if (identity.certificate === null || !isRenewalDue(identity.certificate, nowMs)) return null;
     const { keyPem, csrPem } = await createHostKey(identity.record.agentId);
     this.#pendingKeyPem = keyPem;
     return { type: 'renew', csrPem, generation: identity.record.generation + 1 };

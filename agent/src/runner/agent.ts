@@ -9,19 +9,20 @@ import { Guardian } from '../guard/guardian.ts';
 import { surveyGuard } from '../guard/guardTier.ts';
 import { HostRunStore } from '../guard/hostRunStore.ts';
 import { readBootedAt, readBootId, requestReboot } from '../host/boot.ts';
-import type { PackageProvider } from '../host/packages.port.ts';
 import { Journal } from '../journal/journal.ts';
 import { AgentLink } from '../link/agentLink.ts';
+import type { HostLink } from '../link/hostLink.ts';
 import { Renewal } from '../link/renewal.ts';
 import { ServerAddresses } from '../link/servers.ts';
 import { log } from '../log.ts';
-import { locateState, prepareState, type StateDirectory } from '../state/stateDirectory.ts';
+import { locateState, prepareState } from '../state/stateDirectory.ts';
 import type { AgentView } from '../verify/agentView.ts';
 import { checkLogProof } from '../verify/auditLog.check.ts';
 import { verifyRelease } from '../verify/command.verify.ts';
 import { isRefusal } from '../verify/refusal.ts';
 import { createVerbTable } from '../verbs/verbTable.ts';
 import { agentVersion } from '../version.ts';
+import type { AgentParts, CreateLink, Hands } from './agentParts.ts';
 import { asProse, CommandRunner, type Progress } from './commandRunner.ts';
 import { AgentMemory } from './memory.ts';
 import { ResultOutbox } from './outbox.ts';
@@ -38,23 +39,6 @@ const inventoryEveryMs = 6 * 3_600_000;
 const inventoryLookMs = 10_000;
 const lockPatienceMs = 10_000;
 const dayMs = 86_400_000;
-
-/** What touches the host. */
-export interface Hands {
-  readonly verbs: VerbTable;
-  readonly provider: PackageProvider | null;
-}
-
-interface AgentParts {
-  readonly state: StateDirectory;
-  readonly journal: Journal;
-  readonly memory: AgentMemory;
-  readonly bootId: string;
-  readonly bootedAt: string;
-  readonly provider: PackageProvider | null;
-  /** Verbs in place of those that act on this host. */
-  readonly verbs: VerbTable | null;
-}
 
 /** The agent at work: wires the journal, the link, the verbs and the guard together and decides nothing itself. */
 export class Agent {
@@ -74,10 +58,11 @@ export class Agent {
   readonly #verbs: VerbTable;
   readonly #runner: CommandRunner;
   readonly #servers: ServerAddresses;
-  readonly #link: AgentLink;
+  readonly #link: HostLink;
   readonly #timers: NodeJS.Timeout[] = [];
   #identity: Identity;
   #inventorySentAtMs = 0;
+  #isLooking = false;
   #markReady: () => void = () => undefined;
 
   private constructor(identity: Identity, parts: AgentParts) {
@@ -115,7 +100,11 @@ export class Agent {
    * Opens the state and builds the agent. Throws when the host is not enrolled or the journal was tampered with.
    * `hands` replaces what touches the host; every check and the journal stay as they are.
    */
-  static async open(stateRoot: string, hands: Hands | null = null): Promise<Agent> {
+  static async open(
+    stateRoot: string,
+    hands: Hands | null = null,
+    createLink: CreateLink = (handlers) => new AgentLink(handlers),
+  ): Promise<Agent> {
     const state = locateState(stateRoot);
     await prepareState(state);
     const identity = await loadIdentity(state.identity);
@@ -130,7 +119,17 @@ export class Agent {
       bootedAt: await readBootedAt(),
       provider: hands === null ? await findProvider() : hands.provider,
       verbs: hands?.verbs ?? null,
+      createLink,
     });
+  }
+
+  /** True while commands are open, a guard is armed, or this host is being looked at. */
+  async isBusy(): Promise<boolean> {
+    return (
+      this.#isLooking ||
+      this.#parts.journal.index.open().length > 0 ||
+      (await this.#guardian.readArmed()) !== null
+    );
   }
 
   /** Starts the work; it ends with `stop`. */
@@ -161,8 +160,8 @@ export class Agent {
     this.#link.send({ type: 'alarm', code, detail: detail.slice(0, 1000) || code, at });
   }
 
-  #createLink(): AgentLink {
-    return new AgentLink({
+  #createLink(): HostLink {
+    return this.#parts.createLink({
       credentials: () => ({ ...this.#identity, url: this.#servers.next() }),
       hello: () => this.#hello(),
       heartbeat: () => ({
@@ -173,6 +172,7 @@ export class Agent {
         guardArmedUntil: this.#supervisor.armedUntil,
         policyEpoch: this.#policy.document.epoch,
       }),
+      isBusy: () => this.isBusy(),
       onFrame: (frame) =>
         void this.#take(frame).catch((error: unknown) =>
           this.#alarm('internal', `${frame.type}: ${String(error)}`),
@@ -360,17 +360,17 @@ export class Agent {
 
   /** Looks at the host when nothing else is going on: a run has the machine to itself. */
   async #sendInventoryIfIdle(): Promise<void> {
-    const isBusy = this.#parts.journal.index.open().length > 0 || (await this.#guardian.readArmed()) !== null;
     const isDue = Date.now() - this.#inventorySentAtMs > inventoryEveryMs;
-    if (isBusy || !isDue || !this.#link.isUp) return;
+    if (!isDue || !this.#link.isUp || (await this.isBusy())) return;
     this.#inventorySentAtMs = Date.now();
+    this.#isLooking = true;
     const { provider, state } = this.#parts;
     const inventory = await collectInventory({
       provider,
       surveyGuard: () => surveyGuard(state.root),
       readRestartSignals,
       signal: AbortSignal.timeout(600_000),
-    });
+    }).finally(() => (this.#isLooking = false));
     if (!this.#link.send({ type: 'inventory', inventory })) this.#inventorySentAtMs = 0;
   }
 

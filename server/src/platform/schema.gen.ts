@@ -44,6 +44,7 @@ export interface AgentOverview {
   id: string | null;
   last_seen_at: Timestamp | null;
   policy_epoch: number | null;
+  reach: string | null;
   revoked_at: Timestamp | null;
   state: string | null;
   tenant_id: string | null;
@@ -65,6 +66,7 @@ export interface Agents {
   last_seen_at: Timestamp | null;
   lock_serial: Generated<number>;
   policy_epoch: Generated<number>;
+  reach: Generated<string>;
   result_public_key: Buffer;
   revoked_at: Timestamp | null;
   revoked_reason: string | null;
@@ -314,6 +316,7 @@ export interface HostOverview {
   os_name: string | null;
   pending_security: number | null;
   pending_updates: number | null;
+  reach: string | null;
   restart_required: boolean | null;
   site_id: string | null;
   site_name: string | null;
@@ -648,6 +651,27 @@ export interface Sites {
   version: Generated<number>;
 }
 
+export interface SshAccesses {
+  address: string;
+  agent_id: string | null;
+  created_at: Generated<Timestamp>;
+  created_by: string;
+  fault: string | null;
+  fault_detail: string | null;
+  host_id: string | null;
+  host_key: string;
+  host_key_type: string;
+  id: string;
+  last_contact_at: Timestamp | null;
+  name: string;
+  port: number;
+  public_key_fingerprint: string;
+  site_id: string;
+  state: Generated<string>;
+  tenant_id: Generated<string>;
+  username: string;
+}
+
 export interface TenantAuthorities {
   created_at: Generated<Timestamp>;
   issuing_certificate: Buffer;
@@ -730,6 +754,7 @@ export interface Database {
   sealed_secrets: SealedSecrets;
   sessions: Sessions;
   sites: Sites;
+  ssh_accesses: SshAccesses;
   tenant_authorities: TenantAuthorities;
   tenants: Tenants;
   windows: Windows;

@@ -10,6 +10,8 @@ export interface SecretStore {
   readonly getOrCreate: (name: string, make: () => Buffer | Promise<Buffer>) => Promise<Buffer>;
   /** Keeps the secret under that name, in place of an older one. */
   readonly set: (name: string, secret: Buffer) => Promise<void>;
+  /** Forgets the secret; nothing when there is none. */
+  readonly remove: (name: string) => Promise<void>;
 }
 
 const algorithm = 'aes-256-gcm';
@@ -101,5 +103,11 @@ export function createSecretStore(db: Db, keyEncryptionKey: Buffer): SecretStore
     );
   };
 
-  return { get, getOrCreate, set };
+  const remove = async (name: string): Promise<void> => {
+    await db.inSystem('secrets.remove', (tx) =>
+      tx.deleteFrom('sealed_secrets').where('name', '=', name).execute(),
+    );
+  };
+
+  return { get, getOrCreate, set, remove };
 }

@@ -113,6 +113,7 @@ export function hostRunDetail(hostRunId: string): HostRunDetail | null {
   ];
   return {
     hostRun,
+    reach: 'agent',
     steps: hostRun.state === 'rolled_back' ? steps : steps.slice(0, 3),
     decisions: [
       {

@@ -7,6 +7,7 @@ import { frame } from './en/frame.ts';
 import { groups } from './en/groups.ts';
 import { notices } from './en/notices.ts';
 import { plans } from './en/plans.ts';
+import { reach } from './en/reach.ts';
 import { releases } from './en/releases.ts';
 import { runs } from './en/runs.ts';
 import { settings } from './en/settings.ts';
@@ -25,6 +26,7 @@ export const en: Readonly<Record<MessageKey, string>> = {
   ...groups,
   ...notices,
   ...plans,
+  ...reach,
   ...releases,
   ...runs,
   ...settings,

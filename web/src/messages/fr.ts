@@ -7,6 +7,7 @@ import { frame } from './fr/frame.ts';
 import { groups } from './fr/groups.ts';
 import { notices } from './fr/notices.ts';
 import { plans } from './fr/plans.ts';
+import { reach } from './fr/reach.ts';
 import { releases } from './fr/releases.ts';
 import { runs } from './fr/runs.ts';
 import { settings } from './fr/settings.ts';
@@ -24,6 +25,7 @@ export const fr = {
   ...groups,
   ...notices,
   ...plans,
+  ...reach,
   ...releases,
   ...runs,
   ...settings,

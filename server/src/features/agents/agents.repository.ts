@@ -12,6 +12,8 @@ export interface KnownCertificate {
   readonly tenantId: string;
   readonly agentId: string;
   readonly hostId: string;
+  /** SSH drives this host: its own agent is not let in beside. */
+  readonly isVisited: boolean;
   readonly facts: CertificateFacts;
 }
 
@@ -26,6 +28,7 @@ export async function findCertificate(tx: SystemTx, sha256: Buffer): Promise<Kno
       'c.tenant_id',
       'c.agent_id',
       'a.host_id',
+      'a.reach',
       'c.generation',
       'c.not_after',
       'c.first_used_at',
@@ -52,6 +55,7 @@ export async function findCertificate(tx: SystemTx, sha256: Buffer): Promise<Kno
     tenantId: row.tenant_id,
     agentId: row.agent_id,
     hostId: row.host_id,
+    isVisited: row.reach === 'ssh',
     facts: {
       generation: row.generation,
       notAfter: row.not_after,
@@ -101,7 +105,7 @@ export async function insertCertificate(
 
 export async function insertAgent(
   tx: TenantTx,
-  agent: { id: string; hostId: string; resultPublicKey: Buffer; version: string },
+  agent: { id: string; hostId: string; resultPublicKey: Buffer; version: string; reach?: 'agent' | 'ssh' },
 ): Promise<void> {
   await tx
     .insertInto('agents')
@@ -110,6 +114,7 @@ export async function insertAgent(
       host_id: agent.hostId,
       result_public_key: agent.resultPublicKey,
       version: agent.version,
+      reach: agent.reach ?? 'agent',
     })
     .execute();
 }
@@ -255,6 +260,7 @@ const summaryColumns = [
   'witnessed_tree_size',
   'enrolled_at',
   'revoked_at',
+  'reach',
 ] as const;
 
 function overview(tx: AnyTx) {
@@ -263,6 +269,7 @@ function overview(tx: AnyTx) {
     host_id: string;
     hostname: string;
     state: AgentSummary['state'];
+    reach: AgentSummary['reach'];
     generation: number;
     policy_epoch: number;
     witnessed_tree_size: number;
@@ -279,6 +286,7 @@ function summary(row: OverviewRow): AgentSummary {
     hostId: row.host_id,
     hostname: row.hostname,
     state: row.state,
+    reach: row.reach,
     version: row.version,
     certificateSerial: row.certificate_serial,
     certificateNotAfter: instant(row.certificate_not_after),
@@ -311,4 +319,31 @@ export async function countAgents(tx: TenantTx): Promise<number> {
     .select(({ fn }) => fn.countAll<number>().as('count'))
     .executeTakeFirstOrThrow();
   return Number(row.count);
+}
+
+/** The live agent of a host, or null. */
+export async function liveAgentOf(tx: TenantTx, hostId: string): Promise<string | null> {
+  const row = await tx
+    .selectFrom('agents')
+    .select('id')
+    .where('host_id', '=', hostId)
+    .where('revoked_at', 'is', null)
+    .executeTakeFirst();
+  return row?.id ?? null;
+}
+
+export async function setReach(tx: TenantTx, agentId: string, reach: 'agent' | 'ssh'): Promise<void> {
+  await tx.updateTable('agents').set({ reach }).where('id', '=', agentId).execute();
+}
+
+/** The number of the certificate that an agent uses. */
+export async function generationOf(tx: TenantTx, agentId: string): Promise<number | null> {
+  const row = await tx
+    .selectFrom('agents')
+    .select('generation')
+    .where('id', '=', agentId)
+    .where('revoked_at', 'is', null)
+    .where('clone_suspected_at', 'is', null)
+    .executeTakeFirst();
+  return row?.generation ?? null;
 }

@@ -62,6 +62,40 @@ export class AgentsService {
     return this.#deps.db.inTenant(tenantId, (tx) => repository.resultKeyOf(tx, agentId));
   }
 
+  /** Makes the agent of a host that SSH has adopted: it has no certificate. One that the host had before is revoked. */
+  async adopt(
+    tx: TenantTx,
+    agent: {
+      readonly agentId: string;
+      readonly hostId: string;
+      readonly resultPublicKey: Buffer;
+      readonly version: string;
+    },
+  ): Promise<void> {
+    const { agentId: id, hostId, resultPublicKey, version } = agent;
+    const replaced = await repository.revokeOfHost(tx, hostId, 'adopted over SSH');
+    await repository.insertAgent(tx, { id, hostId, resultPublicKey, version, reach: 'ssh' });
+    this.#deps.db.afterCommit(tx, () => {
+      for (const former of replaced) this.#control().disconnect(former, 'replaced');
+    });
+  }
+
+  /** Notes which way an agent is reached from now on. */
+  setReach(tx: TenantTx, agentId: string, reach: 'agent' | 'ssh'): Promise<void> {
+    return repository.setReach(tx, agentId, reach);
+  }
+
+  /** The live agent of a host, or null. */
+  liveOf(tx: TenantTx, hostId: string): Promise<string | null> {
+    return repository.liveAgentOf(tx, hostId);
+  }
+
+  /** An agent as a visit needs it; null when it is revoked or suspected. */
+  async identityOf(tenantId: string, agentId: string, hostId: string): Promise<AgentIdentity | null> {
+    const generation = await this.#deps.db.inTenant(tenantId, (tx) => repository.generationOf(tx, agentId));
+    return generation === null ? null : { tenantId, agentId, hostId, generation };
+  }
+
   /** Starts writing heartbeats down, all of them together every five seconds. */
   start(): void {
     this.#timer = setInterval(() => void this.flushLiveness(), livenessEveryMs);
@@ -81,6 +115,10 @@ export class AgentsService {
     if (known?.tenantId !== certificate.tenantId || known.agentId !== certificate.agentId) {
       // The tenant's authority vouches for a certificate that we have not made: its key may be in other hands.
       await this.#refuse(certificate, 'certificate_unknown');
+      return null;
+    }
+    if (known.isVisited) {
+      await this.#refuse(certificate, 'reached_over_ssh');
       return null;
     }
     const { tenantId, agentId, hostId, facts } = known;

@@ -19,6 +19,8 @@ export interface ReadingDraft {
 
 export interface ResultDraft extends VerifiedResult {
   readonly tenantId: string;
+  /** It came over SSH: the server could have taken the key that signed it. */
+  readonly isVisited: boolean;
 }
 
 /** An order of a released host run. */

@@ -38,20 +38,23 @@ const tenantTurn = 100;
 
 const auditOutcomes = { succeeded: 'ok', refused: 'refused', indeterminate: 'indeterminate' } as const;
 
-/** The entry of a signed result. */
-export function resultEntry({ tenantId, result, payloadSha256 }: ResultDraft): AuditDraft {
+/**
+ * The entry of a signed result. What came over SSH is called the runner's word: the key lies on the host, but who can
+ * log in as its root can use it, and this server can.
+ */
+export function resultEntry({ tenantId, result, payloadSha256, isVisited }: ResultDraft): AuditDraft {
   const { outcome } = result;
   const known = outcome === 'succeeded' || outcome === 'refused' || outcome === 'indeterminate';
   return {
     tenantId,
     action: 'command.result',
-    actorKind: 'agent',
-    actorId: result.agent,
+    ...(isVisited ? { actorKind: 'system', actorId: null } : { actorKind: 'agent', actorId: result.agent }),
     subjectType: 'command',
     subjectId: result.commandId,
     outcome: known ? auditOutcomes[outcome] : 'failed',
     digest: payloadSha256,
     details: {
+      ...(isVisited ? { by: 'runner', agentId: result.agent } : {}),
       verb: result.verb,
       outcome,
       code: result.code,

@@ -27,6 +27,8 @@ export interface CommandsDeps {
   readonly bundleFor: (tenantId: string, releaseId: string, hostId: string) => Promise<ReleaseBundle>;
   /** SubjectPublicKeyInfo of the key with which the agent signs results; null when there is no such live agent. */
   readonly resultKeyOf: (tenantId: string, agentId: string) => Promise<Buffer | null>;
+  /** True for a host that SSH drives. */
+  readonly isVisited?: (agentId: string) => boolean;
   readonly maxWaiting?: number;
   /** Called with what is durable and could not be handed over here: the agent may be connected to another node. */
   readonly elsewhere?: (errand: Errand) => void;
@@ -190,6 +192,7 @@ export class CommandsService {
     const session = await this.#session(agent.tenantId, agent.agentId);
     const verified = await this.#verifyAll(agent, frame, session.key);
     if (verified === null) return;
+    const isVisited = this.#deps.isVisited?.(agent.agentId) ?? false;
     const fresh: VerifiedResult[] = [];
     let next = session.held + 1;
     for (const one of verified) {
@@ -198,7 +201,7 @@ export class CommandsService {
       next += 1;
     }
     if (fresh.length > 0) {
-      await this.#sequencer.append(fresh.map((one) => ({ ...one, tenantId: agent.tenantId })));
+      await this.#sequencer.append(fresh.map((one) => ({ ...one, tenantId: agent.tenantId, isVisited })));
       session.held = next - 1;
     }
     this.#deps.link.send(agent.agentId, { type: 'resultsHeld', upTo: session.held });

@@ -38,6 +38,7 @@ const columns = [
   'collected_at',
   'active_run_id',
   'status',
+  'reach',
 ] as const;
 
 function overview(tx: TenantTx) {
@@ -51,6 +52,7 @@ function overview(tx: TenantTx) {
     agent_state: HostSummary['agentState'];
     guard_tier: HostSummary['guardTier'];
     status: HostSummary['status'];
+    reach: HostSummary['reach'];
   }>();
 }
 
@@ -73,6 +75,7 @@ function view(row: OverviewRow): HostView {
     tags: row.tags,
     status: row.status,
     agentState: row.agent_state,
+    reach: row.reach,
     osName: row.os_name,
     pendingUpdates: row.pending_updates,
     pendingSecurity: row.pending_security,

@@ -270,11 +270,17 @@ function ownStep({ commandId, receivedAt, result }: StoredResult): StepView[] {
   ];
 }
 
+async function reachOf(tx: TenantTx, agentId: string): Promise<HostRunDetail['reach']> {
+  const row = await tx.selectFrom('agents').select('reach').where('id', '=', agentId).executeTakeFirst();
+  return row?.reach === 'ssh' ? 'ssh' : 'agent';
+}
+
 export async function hostRunDetail(tx: TenantTx, sources: StepSources): Promise<HostRunDetail> {
   const { row, orders, results } = sources;
   const known = new Set(orders.map(({ id }) => id));
   return {
     hostRun: hostRunSummary(row),
+    reach: await reachOf(tx, row.agentId),
     steps: [
       ...orders.map((order) => stepView(order, sources)),
       ...results.filter(({ commandId }) => !known.has(commandId)).flatMap(ownStep),

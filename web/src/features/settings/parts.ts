@@ -7,6 +7,7 @@ export const partPermission: Readonly<Record<SettingsPart, Permission | null>> =
   sites: 'fleet.read',
   enrolment: 'agents.read',
   agents: 'agents.read',
+  ssh: 'agents.read',
   groups: 'fleet.read',
   policies: 'policies.read',
   windows: 'windows.read',
