@@ -7,6 +7,7 @@ import { registerCode } from './commands/code.ts';
 import { registerDev } from './commands/dev.ts';
 import { registerDoctor } from './commands/doctor.ts';
 import { registerDown } from './commands/down.ts';
+import { registerFaults } from './commands/faults.ts';
 import { registerGen } from './commands/gen.ts';
 import { registerHosts } from './commands/hosts.ts';
 import { registerLab } from './commands/lab.ts';
@@ -64,6 +65,7 @@ const groups: readonly { readonly title: Text; readonly registrations: readonly 
       registerTest,
       registerBench,
       registerSimulate,
+      registerFaults,
       registerScreenshots,
       registerGen,
     ],

@@ -12,7 +12,7 @@ export type Suite = {
   name: string;
   title: Text;
   /** Kinds of things it needs of the machine; installed before it runs. */
-  needs: ('redis' | 'stack' | 'e2e' | 'lab' | 'conformance')[];
+  needs: ('redis' | 'stack' | 'e2e' | 'lab' | 'conformance' | 'faults')[];
   hasTests: (root: string) => boolean;
   run: (context: CliContext) => Promise<Totals>;
 };
@@ -49,7 +49,7 @@ export const suites: Suite[] = [
     ['outils étrangers et normes', 'foreign tools and standards'],
     ['redis', 'conformance'],
   ),
-  vitestSuite('faults', ['pannes provoquées', 'faults on purpose'], ['redis']),
+  vitestSuite('faults', ['pannes provoquées', 'faults on purpose'], ['redis', 'faults']),
   vitestSuite('lab', ['vraies machines Debian', 'real Debian machines'], ['stack', 'lab']),
   {
     name: 'e2e',

@@ -88,6 +88,12 @@ const suitePrerequisites: Record<string, Prerequisite[]> = {
       ['confiance du navigateur dans l’autorité du site', 'browser trust in the site CA'],
     ),
   ],
+  faults: [
+    program('faketime', ['faketime'], ['horloges qui sautent', 'clocks that jump']),
+    program('fiu-run', ['fiu-utils'], ['écritures qui échouent', 'writes that fail']),
+    program('nft', ['nftables'], ['coupures du réseau', 'cuts of the network']),
+    program('ip', ['iproute2'], ['réseau à part des machines', 'a network apart for hosts']),
+  ],
   conformance: [
     {
       name: 'python3-venv',

@@ -9,6 +9,7 @@ import { loadIdentity } from './enrol/identity.ts';
 import { runCommand } from './host/command.ts';
 import { log } from './log.ts';
 import { Agent } from './runner/agent.ts';
+import { workUntilEnd } from './runner/workUntilEnd.ts';
 import { putJournalAside } from './state/putJournalAside.ts';
 import { defaultStateRoot, locateState, prepareState } from './state/stateDirectory.ts';
 import { readStatus } from './status.ts';
@@ -84,11 +85,8 @@ async function runAgent(settings: Settings): Promise<number> {
     return exit.notEnrolled;
   }
   const agent = await Agent.open(settings.stateRoot);
-  const stopped = toldToStop();
   log('agent.started', { version: agentVersion });
-  await Promise.race([agent.start().then(() => stopped), stopped]);
-  await agent.stop();
-  return exit.ok;
+  return (await workUntilEnd(agent)) === 'stopped' ? exit.ok : exit.failed;
 }
 
 async function runStatus(settings: Settings): Promise<number> {

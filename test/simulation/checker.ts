@@ -180,7 +180,7 @@ async function unrecorded(
 }
 
 /** The entries of a host run tell its way without a gap, and it ends where the row is. */
-function brokenWay(id: string, state: HostRunState, entries: readonly EntryRow[]): string[] {
+export function brokenWay(id: string, state: HostRunState, entries: readonly EntryRow[]): string[] {
   let at: string = 'planned';
   for (const { action, subjectId, details } of entries) {
     if (action !== 'host_run.transitioned' || subjectId !== id) continue;

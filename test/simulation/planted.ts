@@ -34,8 +34,8 @@ export const plantedBugs: readonly PlantedBug[] = [
     name: 'forgets-what-is-not-held',
     harm: 'results that the server does not hold are dropped by the host',
     file: `${journal}/journal.index.ts`,
-    find: 'this.heldUpTo = Math.max(this.heldUpTo, upTo);',
-    put: 'this.heldUpTo = Math.max(this.lastSeq, upTo);',
+    find: "this.#change(commandId, { state: 'done', result });",
+    put: "this.#change(commandId, { state: 'done', result: result.seq % 3 === 0 ? null : result });",
   },
   {
     name: 'results-are-not-numbered-on',
@@ -48,7 +48,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     name: 'results-are-not-sent-again',
     harm: 'what a host did while the server was away is never told',
     file: 'agent/src/runner/agent.ts',
-    find: 'this.#outbox.deliver(index.unheld.values());',
+    find: 'this.#outbox.deliver(index.resultsAfter(frame.resultsHeld));',
     put: '',
   },
   {

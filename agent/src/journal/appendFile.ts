@@ -17,6 +17,11 @@ export class AppendFile {
   #queue: Waiting[] = [];
   #isWriting = false;
   #failure: Error | null = null;
+  #tellFailure: (failure: Error) => void = () => undefined;
+  /** Resolves with the first failure; never when all goes well. */
+  readonly failed = new Promise<Error>((resolve) => {
+    this.#tellFailure = resolve;
+  });
 
   private constructor(file: FileHandle) {
     this.#file = file;
@@ -61,6 +66,7 @@ export class AppendFile {
     } catch (cause) {
       this.#failure ??= new Error('the journal cannot be written', { cause });
       for (const one of batch) one.reject(this.#failure);
+      this.#tellFailure(this.#failure);
     }
   }
 

@@ -106,6 +106,12 @@ export class JournalIndex {
     });
   }
 
+  /** Results behind a sequence, also held ones: a server that was put back to an older state asks for them again. */
+  resultsAfter(seq: number): CommandResult[] {
+    const results = [...this.commands.values()].flatMap(({ result }) => result ?? []);
+    return results.filter((result) => result.seq > seq);
+  }
+
   /** Commands accepted and not finished, oldest first. */
   open(): JournalCommand[] {
     return [...this.commands.values()].filter((entry) => entry.state !== 'done');

@@ -104,6 +104,28 @@ describe('the journal', () => {
     await journal.close();
   });
 
+  it('gives again what the server once held, to one that was put back to an older state', async () => {
+    const journal = await Journal.open(file, Date.now());
+    for (let n = 0; n < 3; n += 1) await runThrough(journal, commandOf());
+    await journal.append({ t: 'acked', upTo: 3 });
+    await journal.close();
+    const again = await Journal.open(file, Date.now());
+    expect(again.index.unheld.size).toBe(0);
+    expect(again.index.resultsAfter(1).map(({ seq }) => seq)).toEqual([2, 3]);
+    expect(again.index.resultsAfter(3)).toEqual([]);
+    await again.close();
+  });
+
+  it('tells when the disk has refused a record, and takes none after it', async () => {
+    const journal = await Journal.open(file, Date.now());
+    // As a disk that has gone: the file cannot be written any more.
+    await journal.close();
+    const record = { t: 'restart', at: 'now', why: 'x' } as const;
+    await expect(journal.append(record)).rejects.toThrow('the journal cannot be written');
+    expect((await journal.failed).message).toBe('the journal cannot be written');
+    await expect(journal.append(record)).rejects.toThrow('the journal cannot be written');
+  });
+
   it('keeps the order of appends that were not waited for', async () => {
     const journal = await Journal.open(file, Date.now());
     const commands = Array.from({ length: 200 }, () => commandOf());

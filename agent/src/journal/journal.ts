@@ -96,6 +96,11 @@ export class Journal {
     }
   }
 
+  /** Resolves when the disk has refused a record: from then on nothing can be promised before the file is read anew. */
+  get failed(): Promise<Error> {
+    return this.#file.failed;
+  }
+
   /** Hash of everything written so far, hex. */
   get head(): string {
     return this.#head.toString('hex');

@@ -2,8 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { AgentFrame, Command, ServerFrame } from '#contract/agent-link.ts';
 import { noteReplaced, readRestartSignals } from '../../providers/linux/restartSignals.ts';
 import { findProvider } from '../../providers/linux/findProvider.ts';
-import { loadIdentity } from '../enrol/identity.ts';
-import type { Identity } from '../enrol/identity.ts';
+import { loadIdentity, type Identity } from '../enrol/identity.ts';
 import { collectInventory } from '../facts/inventory.ts';
 import { cleanSnapshots } from '../guard/cleanup.ts';
 import { Guardian } from '../guard/guardian.ts';
@@ -18,6 +17,7 @@ import { ServerAddresses } from '../link/servers.ts';
 import { log } from '../log.ts';
 import { locateState, prepareState } from '../state/stateDirectory.ts';
 import type { AgentView } from '../verify/agentView.ts';
+import { checkLogProof } from '../verify/auditLog.check.ts';
 import { verifyRelease } from '../verify/command.verify.ts';
 import { isRefusal } from '../verify/refusal.ts';
 import { createVerbTable } from '../verbs/verbTable.ts';
@@ -42,6 +42,8 @@ const dayMs = 86_400_000;
 
 /** The agent at work: wires the journal, the link, the verbs and the guard together and decides nothing itself. */
 export class Agent {
+  /** Resolves when the journal cannot be written any more: only a new start, which reads it from the disk, helps then. */
+  readonly failed: Promise<Error>;
   readonly #parts: AgentParts;
   readonly #startedAtMs = Date.now();
   readonly #guardian: Guardian;
@@ -67,6 +69,7 @@ export class Agent {
     const { state, memory } = parts;
     this.#identity = identity;
     this.#parts = parts;
+    this.failed = parts.journal.failed;
     this.#guardian = new Guardian(state.root);
     this.#runs = new HostRunStore(state.runs);
     this.#releases = new ReleaseStore(state.releases);
@@ -153,12 +156,8 @@ export class Agent {
 
   #alarm(code: string, detail: string): void {
     log('alarm', { code, detail });
-    this.#link.send({
-      type: 'alarm',
-      code,
-      detail: detail.slice(0, 1000) || code,
-      at: new Date().toISOString(),
-    });
+    const at = new Date().toISOString();
+    this.#link.send({ type: 'alarm', code, detail: detail.slice(0, 1000) || code, at });
   }
 
   #createLink(): HostLink {
@@ -325,16 +324,12 @@ export class Agent {
         `the server holds result ${frame.resultsHeld}, my journal ends at ${index.lastSeq}`,
       );
       const { head } = this.#parts.journal;
-      await this.#parts.journal.append({
-        t: 'base',
-        previousHead: head,
-        lastSeq: frame.resultsHeld,
-        heldUpTo: frame.resultsHeld,
-      });
+      const held = frame.resultsHeld;
+      await this.#parts.journal.append({ t: 'base', previousHead: head, lastSeq: held, heldUpTo: held });
     } else if (frame.resultsHeld > index.heldUpTo) {
       await this.#parts.journal.append({ t: 'acked', upTo: frame.resultsHeld });
     }
-    this.#outbox.deliver(index.unheld.values());
+    this.#outbox.deliver(index.resultsAfter(frame.resultsHeld));
     await this.#servers.learn(frame.servers);
     await this.#sendInventoryIfIdle();
   }
@@ -343,8 +338,13 @@ export class Agent {
     // Synchronous up to the hold: commands in the next frame find the bundle.
     this.#releases.hold(frame.releaseId, frame.bundle);
     const verdict = verifyRelease(frame.bundle, this.#view());
-    if (!isRefusal(verdict) && verdict.release.id === frame.releaseId)
-      await this.#releases.put(frame.releaseId, frame.bundle);
+    if (isRefusal(verdict) || verdict.release.id !== frame.releaseId) return;
+    const { memory } = this.#parts;
+    const subject = { ...verdict, audit: frame.bundle.audit };
+    const log = checkLogProof(subject, this.#policy.document, memory.checkpoints);
+    // Seen from now on: before the orders are judged, a newer checkpoint may come.
+    if (!isRefusal(log)) await memory.recordCheckpoint(log.checkpoint);
+    await this.#releases.put(frame.releaseId, frame.bundle);
   }
 
   async #takeCertificate(chainPem: string): Promise<void> {

@@ -111,7 +111,8 @@ export class AgentMemory {
 
   #save(): Promise<void> {
     const text = JSON.stringify(this.#content);
-    this.#writing = this.#writing.then(() => writeDurably(this.#file, text));
+    // A full disk may have refused the write before this one: that was its own caller's matter.
+    this.#writing = this.#writing.catch(() => undefined).then(() => writeDurably(this.#file, text));
     return this.#writing;
   }
 }
