@@ -54,7 +54,14 @@ function draftOf(seq: number): ResultDraft {
     },
   };
   const payload = Buffer.from(JSON.stringify(result));
-  return { tenantId, result, payload, payloadSha256: '0'.repeat(64), signature: Buffer.from('s'), isVisited: false };
+  return {
+    tenantId,
+    result,
+    payload,
+    payloadSha256: '0'.repeat(64),
+    signature: Buffer.from('s'),
+    isVisited: false,
+  };
 }
 
 describe('a result that comes again after a commit whose answer was lost', () => {
