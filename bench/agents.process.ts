@@ -2,8 +2,8 @@ import { createPrivateKey, sign, type KeyObject } from 'node:crypto';
 import { WebSocket } from 'ws';
 import { linkProtocol, type Command, type ServerFrame } from '#contract/agent-link.ts';
 import { payloadTypes, type Envelope } from '#contract/dsse.ts';
-import type { CommandResult } from '#contract/results.ts';
-import type { SimulatedAgent, SimulatedFleet } from './fleet.ts';
+import { maxResultsPerBatch, packResults, type CommandResult } from '#contract/results.ts';
+import { peerFence, type SimulatedAgent, type SimulatedFleet } from './fleet.ts';
 
 /** Simulated agents, many in one process: TLS, protocol and result signatures are real; journal, verification and effects are not. */
 
@@ -14,7 +14,7 @@ interface Start {
 
 function signedBytes(payload: Buffer): Buffer {
   return Buffer.concat([
-    Buffer.from(`DSSEv1 ${payloadTypes.result.length} ${payloadTypes.result} ${payload.length} `),
+    Buffer.from(`DSSEv1 ${payloadTypes.results.length} ${payloadTypes.results} ${payload.length} `),
     payload,
   ]);
 }
@@ -22,7 +22,8 @@ function signedBytes(payload: Buffer): Buffer {
 class Agent {
   readonly #identity: SimulatedAgent;
   readonly #key: KeyObject;
-  #seq = 0;
+  /** One count for the product, one for the peers. */
+  readonly #seqs = { product: 0, peers: 0 };
 
   constructor(identity: SimulatedAgent) {
     this.#identity = identity;
@@ -44,7 +45,10 @@ class Agent {
         const frame = JSON.parse((data as Buffer).toString('utf8')) as ServerFrame;
         if (frame.type === 'welcome') resolve();
         if (frame.type !== 'commands') return;
-        const envelopes = frame.commands.map((command) => this.#answer(command));
+        const envelopes: Envelope[] = [];
+        for (let start = 0; start < frame.commands.length; start += maxResultsPerBatch) {
+          envelopes.push(this.#answer(frame.commands.slice(start, start + maxResultsPerBatch)));
+        }
         socket.send(JSON.stringify({ type: 'results', envelopes }));
       });
     });
@@ -65,28 +69,32 @@ class Agent {
     };
   }
 
-  #answer(command: Command): Envelope {
-    this.#seq += 1;
+  #answer(commands: readonly Command[]): Envelope {
     const at = new Date().toISOString();
-    const result: CommandResult = {
-      v: 1,
-      seq: this.#seq,
-      agent: this.#identity.agentId,
-      host: this.#identity.hostId,
-      ...command,
-      outcome: 'succeeded',
-      code: 'ok',
-      detail: '',
-      facts: {},
-      startedAt: at,
-      endedAt: at,
-      bootId: 'simulated',
-      journalHead: '0'.repeat(64),
-    };
-    const payload = Buffer.from(JSON.stringify(result));
+    const { agentId, hostId } = this.#identity;
+    const results = commands.map((command): CommandResult => {
+      const whose = command.fence === peerFence ? 'peers' : 'product';
+      this.#seqs[whose] += 1;
+      return {
+        v: 1,
+        seq: this.#seqs[whose],
+        agent: agentId,
+        host: hostId,
+        ...command,
+        outcome: 'succeeded',
+        code: 'ok',
+        detail: '',
+        facts: {},
+        startedAt: at,
+        endedAt: at,
+        bootId: 'simulated',
+        journalHead: '0'.repeat(64),
+      };
+    });
+    const payload = Buffer.from(JSON.stringify(packResults(results)));
     const signature = sign(null, signedBytes(payload), this.#key).toString('base64url');
     return {
-      payloadType: payloadTypes.result,
+      payloadType: payloadTypes.results,
       payload: payload.toString('base64url'),
       signatures: [{ kind: 'ed25519', keyid: 'simulated', signature }],
     };

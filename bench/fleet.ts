@@ -24,6 +24,9 @@ export interface SimulatedFleet {
   readonly agents: readonly SimulatedAgent[];
 }
 
+/** Marks commands of the peers: agents number their answers apart, so that the product's have no gap and none is dropped. */
+export const peerFence = 1;
+
 const ec = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
 const dayMs = 86_400_000;
 

@@ -3,10 +3,10 @@ import { Queue, Worker } from 'bullmq';
 import { Redis } from 'ioredis';
 import { sql } from 'kysely';
 import type { AgentFrame, ServerFrame } from '#contract/agent-link.ts';
-import { resultKey, verifyResult } from '../server/src/features/commands/commands.results.ts';
+import { resultKey, verifyResults } from '../server/src/features/commands/commands.results.ts';
 import type { Db, TenantTx } from '../server/src/platform/db.ts';
 import { newId } from '../server/src/platform/ids.ts';
-import type { SimulatedAgent } from './fleet.ts';
+import { peerFence, type SimulatedAgent } from './fleet.ts';
 
 interface NaiveOptions {
   readonly db: Db;
@@ -57,15 +57,17 @@ export class NaiveCommands {
   async receive(agent: SimulatedAgent, frame: Extract<AgentFrame, { type: 'results' }>): Promise<void> {
     const key = resultKey(Buffer.from(agent.resultPublicKey, 'base64'));
     for (const envelope of frame.envelopes) {
-      const { result, payload, signature } = await verifyResult(envelope, key, agent);
-      await this.#options.db.inTenant(agent.tenantId, async (tx) => {
-        await sql`update naive_commands set result = ${payload}, signature = ${signature} where id = ${result.commandId}`.execute(
-          tx,
-        );
-        await this.#chain(tx, 'command.result', result.commandId);
-      });
-      this.#waiting.get(result.commandId)?.();
-      this.#waiting.delete(result.commandId);
+      const { results, payload, signature } = await verifyResults(envelope, key, agent);
+      for (const { commandId } of results) {
+        await this.#options.db.inTenant(agent.tenantId, async (tx) => {
+          await sql`update naive_commands set result = ${payload}, signature = ${signature} where id = ${commandId}`.execute(
+            tx,
+          );
+          await this.#chain(tx, 'command.result', commandId);
+        });
+        this.#waiting.get(commandId)?.();
+        this.#waiting.delete(commandId);
+      }
     }
   }
 
@@ -83,7 +85,7 @@ export class NaiveCommands {
       runId: null,
       hostRunId: null,
       step: null,
-      fence: 0,
+      fence: peerFence,
     };
     this.#options.send(agentId, { type: 'commands', commands: [command] });
     return Promise.resolve();

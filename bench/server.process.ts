@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import type { ResultBatch } from '#contract/results.ts';
 import { createCommandsModule } from '../server/src/features/commands/commands.module.ts';
 import { createAgentLink } from '../server/src/hosts/agent-link/agentLink.ts';
 import type { AgentIdentity } from '../server/src/hosts/port.ts';
@@ -14,6 +15,7 @@ import { createLogger } from '../server/src/platform/log.ts';
 import { newLogKey } from '../test/harness/auditLog.ts';
 import type { SimulatedAgent, SimulatedFleet } from './fleet.ts';
 import { NaiveCommands } from './naive.ts';
+import { RawBullmq } from './bullmq.ts';
 
 /** The server's part under measurement: listener, sequencer, audit and sealer of the product, and the naive design beside them. */
 
@@ -22,10 +24,12 @@ export interface ServerStart {
   readonly app: { readonly connectionString: string };
   readonly system: { readonly connectionString: string };
   readonly redisUrl: string;
+  /** A Redis of its own for raw BullMQ, which flushes each write. */
+  readonly peerRedisUrl: string;
 }
 
 export interface RunRequest {
-  readonly design: 'atlas' | 'naive';
+  readonly design: 'atlas' | 'naive' | 'bullmq';
   readonly commands: number;
   readonly inFlight: number;
 }
@@ -112,22 +116,24 @@ class WaitingCommands {
 
   end(envelopes: readonly { readonly payload: string }[]): void {
     for (const { payload } of envelopes) {
-      const result: unknown = JSON.parse(Buffer.from(payload, 'base64url').toString('utf8'));
-      const { commandId } = result as { commandId: string };
-      this.#waiting.get(commandId)?.();
-      this.#waiting.delete(commandId);
+      const { results } = JSON.parse(Buffer.from(payload, 'base64url').toString('utf8')) as ResultBatch;
+      for (const { commandId } of results) {
+        this.#waiting.get(commandId)?.();
+        this.#waiting.delete(commandId);
+      }
     }
   }
 }
 
 async function startServer(start: ServerStart) {
-  const { fleet, redisUrl } = start;
+  const { fleet, redisUrl, peerRedisUrl } = start;
   const audited = openAuditedDatabase(start);
   const { link, service, known } = openCommands(audited, fleet);
   const naive = new NaiveCommands({ db: audited.db, redisUrl, send: link.send });
+  const raw = new RawBullmq({ redisUrl: peerRedisUrl, send: link.send });
   const waiting = new WaitingCommands();
   const byCertificate = new Map(fleet.agents.map((agent) => [agent.certificateSha256, agent]));
-  // The naive design shares agents and sequence numbers with the product: who gets a result is a matter of who asked.
+  // The other designs share the agents with the product: who gets a result is a matter of who asked.
   const asked = { design: 'atlas' as RunRequest['design'] };
   await link.start({
     authenticate: (certificate) => {
@@ -144,6 +150,7 @@ async function startServer(start: ServerStart) {
     cloned: () => Promise.resolve(),
     frame: async (identity, frame) => {
       if (frame.type !== 'results') return;
+      if (asked.design === 'bullmq') return raw.receive(frame);
       if (asked.design === 'naive') return naive.receive(known(identity), frame);
       await service.receiveResults(identity, frame);
       waiting.end(frame.envelopes);
@@ -153,6 +160,7 @@ async function startServer(start: ServerStart) {
     port: link.port(),
     run: async (request: RunRequest): Promise<RunReport> => {
       asked.design = request.design;
+      if (request.design === 'bullmq') return driveBulk(request, fleet.agents, raw);
       const isNaive = request.design === 'naive';
       const one = (agent: SimulatedAgent): Promise<void> =>
         isNaive ? naive.run(agent) : waiting.run(service, agent);
@@ -160,6 +168,7 @@ async function startServer(start: ServerStart) {
     },
     stop: async () => {
       await naive.close();
+      await raw.close();
       await link.stop();
       await service.stop();
       await audited.sealer.stop();
@@ -188,7 +197,22 @@ async function drive(
     }
   };
   await Promise.all(Array.from({ length: Math.min(inFlight, commands) }, lane));
-  const wallMs = performance.now() - startedMs;
+  return reportOf(latencies, performance.now() - startedMs);
+}
+
+/** All at once, as the peer's documentation advises; latencies count from the first. */
+async function driveBulk(
+  { commands }: RunRequest,
+  agents: readonly SimulatedAgent[],
+  raw: RawBullmq,
+): Promise<RunReport> {
+  const latencies: number[] = [];
+  const startedMs = performance.now();
+  await raw.runAll(commands, agents, () => latencies.push(performance.now() - startedMs));
+  return reportOf(latencies, performance.now() - startedMs);
+}
+
+function reportOf(latencies: number[], wallMs: number): RunReport {
   latencies.sort((a, b) => a - b);
   const at = (share: number): number => percentile(latencies, share);
   return { wallMs, latenciesMs: { p50: at(0.5), p95: at(0.95), p99: at(0.99) } };

@@ -87,8 +87,8 @@ export const AgentFrame = Type.Union([
     /** Epoch of the pinned policy document; the server shows which agents have taken the newest one. */
     policyEpoch: Type.Optional(Count),
   }),
-  /** Signed results, DSSE envelopes of `CommandResult`, in sequence. */
-  Strict({ type: Type.Literal('results'), envelopes: Type.Array(Envelope, { minItems: 1, maxItems: 500 }) }),
+  /** Signed results, DSSE envelopes of `ResultBatch`, in sequence: one signature for each envelope, however much it holds. */
+  Strict({ type: Type.Literal('results'), envelopes: Type.Array(Envelope, { minItems: 1, maxItems: 50 }) }),
   /** Where a running command is: for people, not for decisions. */
   Strict({
     type: Type.Literal('progress'),

@@ -6,7 +6,7 @@ export const payloadTypes = {
   command: 'application/vnd.atlas.command+json; v=1',
   policy: 'application/vnd.atlas.policy+json; v=1',
   lock: 'application/vnd.atlas.lock+json; v=1',
-  result: 'application/vnd.atlas.result+json; v=1',
+  results: 'application/vnd.atlas.results+json; v=1',
 } as const;
 
 /** A WebAuthn assertion over SHA-256 of the DSSE pre-authentication encoding (WebAuthn Level 3, section 6.3.3). */

@@ -93,7 +93,7 @@ export const ResultFacts = Strict({
   pendingUpdates: Type.Optional(Count),
 });
 
-/** What an agent signs about one command: the payload of a `result` envelope (Ed25519 key registered at enrolment). */
+/** What came of one command, whole. */
 export const CommandResult = Strict({
   v: Type.Literal(1),
   /** Per agent, grows by one for each result: gaps show. */
@@ -118,5 +118,91 @@ export const CommandResult = Strict({
   journalHead: Sha256Hex,
 });
 
+/** A result inside a batch: what the batch says for all of them is not repeated, nor what has its usual value. */
+const BatchedResult = Strict({
+  seq: Type.Integer({ minimum: 1 }),
+  commandId: Uuid,
+  verb: VerbName,
+  /** Absent: a reading, which belongs to no release. */
+  order: Type.Optional(
+    Strict({
+      releaseId: OrNull(Uuid),
+      runId: OrNull(Uuid),
+      hostRunId: OrNull(Uuid),
+      step: OrNull(OneOf(orderSteps)),
+      fence: Count,
+    }),
+  ),
+  outcome: OneOf(outcomes),
+  code: OneOf(resultCodes),
+  /** Absent: nothing to say. */
+  detail: Type.Optional(Prose(4000)),
+  /** Absent: none. */
+  facts: Type.Optional(ResultFacts),
+  startedAt: OrNull(Instant),
+  endedAt: Instant,
+  journalHead: Sha256Hex,
+});
+
+export const maxResultsPerBatch = 200;
+
+/**
+ * What an agent signs: the payload of a `results` envelope (Ed25519 key registered at enrolment). One signature covers
+ * every result in it, so that checking one costs the same as checking two hundred; sequence numbers grow inside it.
+ */
+export const ResultBatch = Strict({
+  v: Type.Literal(1),
+  agent: Uuid,
+  host: Uuid,
+  bootId: Line(64),
+  results: Type.Array(BatchedResult, { minItems: 1, maxItems: maxResultsPerBatch }),
+});
+
 export type ResultFacts = Static<typeof ResultFacts>;
 export type CommandResult = Static<typeof CommandResult>;
+export type ResultBatch = Static<typeof ResultBatch>;
+type BatchedResult = Static<typeof BatchedResult>;
+
+function toBatched(result: CommandResult): BatchedResult {
+  const { seq, commandId, verb, releaseId, runId, hostRunId, step, fence } = result;
+  const { outcome, code, detail, facts, startedAt, endedAt, journalHead } = result;
+  const isReading =
+    releaseId === null && runId === null && hostRunId === null && step === null && fence === 0;
+  return {
+    seq,
+    commandId,
+    verb,
+    ...(isReading ? {} : { order: { releaseId, runId, hostRunId, step, fence } }),
+    outcome,
+    code,
+    ...(detail === '' ? {} : { detail }),
+    ...(Object.keys(facts).length === 0 ? {} : { facts }),
+    startedAt,
+    endedAt,
+    journalHead,
+  };
+}
+
+const reading = { releaseId: null, runId: null, hostRunId: null, step: null, fence: 0 } as const;
+
+/** The batch of results of one boot of one agent, in the order given. Undefined when there is none. */
+export function packResults(results: readonly CommandResult[]): ResultBatch | undefined {
+  const [first] = results;
+  if (first === undefined) return undefined;
+  const { agent, host, bootId } = first;
+  return { v: 1, agent, host, bootId, results: results.map(toBatched) };
+}
+
+/** The results of a batch, whole. */
+export function unpackResults({ agent, host, bootId, results }: ResultBatch): CommandResult[] {
+  return results.map(({ order, detail, facts, ...said }) => ({
+    v: 1,
+    agent,
+    host,
+    bootId,
+    ...said,
+    ...(order ?? reading),
+    detail: detail ?? '',
+    facts: facts ?? {},
+  }));
+}

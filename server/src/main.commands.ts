@@ -10,6 +10,7 @@ import { bootstrapMember } from './features/access/access.bootstrap.ts';
 import { makeFirstPassword } from './features/access/identityDirectory.ts';
 import { runAuditCommand } from './features/audit/audit.commands.ts';
 import { createAuditModule } from './features/audit/audit.module.ts';
+import { checkEvidence } from './features/commands/commands.module.ts';
 import { bootstrapTenant } from './features/tenants/tenants.bootstrap.ts';
 import { createWindowsModule } from './features/windows/windows.module.ts';
 import { createCore, type Core } from './main.platform.ts';
@@ -129,6 +130,7 @@ export function auditCommand(config: Config, args: readonly string[]): Promise<n
       sealer: core.sealer,
       memory: core.heads,
       publicKeySpki: core.logKey.publicKeySpki,
+      evidence: (id) => checkEvidence(core.db, id),
       words: digestWords,
     });
     return runAuditCommand({ db: core.db, service, print }, args);

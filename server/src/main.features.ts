@@ -6,9 +6,9 @@ import { digestWords } from '#contract/words.ts';
 import { createAccessModule } from './features/access/access.module.ts';
 import { createKeycloakDirectory, type IdentityDirectory } from './features/access/identityDirectory.ts';
 import { createTokenVerifier, type TokenVerifier } from './features/access/tokens.verifier.ts';
-import { createAgentsModule } from './features/agents/agents.module.ts';
+import { createAgentsModule, type AgentsModule } from './features/agents/agents.module.ts';
 import { createAuditModule, tellCheckpoints } from './features/audit/audit.module.ts';
-import { createCommandsModule } from './features/commands/commands.module.ts';
+import { checkEvidence, createCommandsModule } from './features/commands/commands.module.ts';
 import { createEventsModule } from './features/events/events.module.ts';
 import { createFleetModule, type FleetModule } from './features/fleet/fleet.module.ts';
 import { countWork } from './features/fleet/fleet.work.ts';
@@ -23,7 +23,7 @@ import { expectedSeconds } from './features/runs/runs.history.ts';
 import { createTenantsModule } from './features/tenants/tenants.module.ts';
 import { createTrustModule } from './features/trust/trust.module.ts';
 import { createWindowsModule } from './features/windows/windows.module.ts';
-import { createAgentLink } from './hosts/agent-link/agentLink.ts';
+import { createAgentLink, type AgentLink } from './hosts/agent-link/agentLink.ts';
 import { createEnrolmentListener } from './hosts/agent-link/enrolmentListener.ts';
 import { connectTrust, createHostsHandlers } from './main.hosts.ts';
 import { connectNodes, tellErrand } from './main.nodes.ts';
@@ -104,6 +104,7 @@ function createGround(platform: Platform, doors: IdentityDoors) {
     sealer: platform.sealer,
     memory: platform.heads,
     publicKeySpki: platform.logKey.publicKeySpki,
+    evidence: (tenantId) => checkEvidence(db, tenantId),
     words: digestWords,
   });
   tellCheckpoints({ ...platform, emit: events.emit });
@@ -141,23 +142,9 @@ function createPlanning(platform: Platform, ground: Ground, fleet: FleetModule) 
   return { policies, plans };
 }
 
-/** Hosts, what is planned for them, what people release, what then happens. */
-function createWork(platform: Platform, ground: Ground) {
-  const { config, clock, log } = platform;
-  const { audit, events, groups, notices, trust, windows } = ground;
-  const emit = events.emit;
-  // Names of what is made further down are used only once everything stands.
-  const agents = createAgentsModule({
-    ...platform,
-    emit,
-    trust: { chain: (tx) => trust.service.chain(tx) },
-    fleet: { registerHost: (tx, host) => fleet.service.registerHost(tx, host) },
-    enrolUrl: () => config.enrol.url,
-    agentsUrl: () => config.agents.url,
-    serverNames: [...new Set([...config.agents.names, hostname()])],
-    offlineDirectory: path.join(config.dataDirectory, 'offline'),
-  });
-  const link = createAgentLink({
+/** The agents' listener, with the certificates of the day. */
+function createLink({ clock, config, log }: Platform, agents: AgentsModule): AgentLink {
+  return createAgentLink({
     ...config.agents,
     clock,
     log,
@@ -167,6 +154,24 @@ function createWork(platform: Platform, ground: Ground) {
       clientRootsPem: await agents.authorities.clientRootsPem(),
     }),
   });
+}
+
+/** Hosts, what is planned for them, what people release, what then happens. */
+function createWork(platform: Platform, ground: Ground) {
+  const { config } = platform;
+  const { audit, events, groups, notices, trust, windows } = ground;
+  const emit = events.emit;
+  // Names of what is made further down are used only once everything stands.
+  const agents = createAgentsModule({
+    ...{ ...platform, emit },
+    trust: { chain: (tx) => trust.service.chain(tx) },
+    fleet: { registerHost: (tx, host) => fleet.service.registerHost(tx, host) },
+    enrolUrl: () => config.enrol.url,
+    agentsUrl: () => config.agents.url,
+    serverNames: [...new Set([...config.agents.names, hostname()])],
+    offlineDirectory: path.join(config.dataDirectory, 'offline'),
+  });
+  const link = createLink(platform, agents);
   const { hosts, reach, visits } = createReach(platform, {
     ...{ emit, link, agents: agents.service },
     trust: { chain: (tx) => trust.service.chain(tx) },
@@ -181,18 +186,14 @@ function createWork(platform: Platform, ground: Ground) {
     elsewhere: tellErrand(platform),
   });
   const fleet: FleetModule = createFleetModule({
-    ...platform,
-    emit,
+    ...{ ...platform, emit },
     agents: agents.service,
     submitCommand: (tenantId, command) => commands.service.submitCommand(tenantId, command),
     countWork,
   });
   const runs = createRunsModule({
-    ...platform,
-    commands: commands.service,
-    emit,
-    fleet: fleet.service,
-    groups: groups.service,
+    ...{ ...platform, emit, commands: commands.service },
+    ...{ fleet: fleet.service, groups: groups.service },
     trust: { lockOf: async (tx) => stoppedBy(await trust.service.currentLock(tx)) },
     ended: (tx, runId) => followUps.service.runEnded(tx, runId),
     takeBack: (tx, runId, taken) => notices.service.takeBack(tx, runId, taken),
@@ -201,8 +202,7 @@ function createWork(platform: Platform, ground: Ground) {
   });
   const { policies, plans } = createPlanning(platform, ground, fleet);
   const releases = createReleasesModule({
-    ...platform,
-    emit,
+    ...{ ...platform, emit },
     rpId: new URL(config.publicUrl).hostname,
     plans: plans.service,
     trust: trust.service,
@@ -216,8 +216,7 @@ function createWork(platform: Platform, ground: Ground) {
     approved: platform.sealer.wake,
   });
   const followUps = createFollowUpsModule({
-    ...platform,
-    emit,
+    ...{ ...platform, emit },
     windowOf: (tx, windowId) => windows.service.windows.getIn(tx, windowId),
     plans: plans.service,
     runs: runs.service,

@@ -11,6 +11,7 @@ import type { CommandResult } from '#contract/results.ts';
 import { AgentsServer, readCommand } from '../harness/agents-server.ts';
 import { consistencyProof, signCheckpoint } from '../harness/merkle-tree.ts';
 import { commandFor, createWorld, jcs, releaseFor } from '../harness/release-world.ts';
+import { readResults } from '../harness/signed-results.ts';
 import { pae, signEnvelope } from '../harness/software-key.ts';
 
 const agentMain = path.resolve(import.meta.dirname, '../../agent/src/main.ts');
@@ -67,10 +68,6 @@ function startAgent(): ChildProcess {
   return child;
 }
 
-function readResult(envelope: Envelope): CommandResult {
-  return JSON.parse(Buffer.from(envelope.payload, 'base64url').toString()) as CommandResult;
-}
-
 function isSigned(envelope: Envelope): boolean {
   const key = createPublicKey({
     key: Buffer.from(server.resultPublicKey, 'base64url'),
@@ -82,11 +79,11 @@ function isSigned(envelope: Envelope): boolean {
 }
 
 async function resultOf(commandId: string): Promise<{ result: CommandResult; envelope: Envelope }> {
-  const frame = await server.waitFor('results', (one) =>
-    one.envelopes.some((envelope) => readResult(envelope).commandId === commandId),
-  );
-  const envelope = frame.envelopes.find((one) => readResult(one).commandId === commandId)!;
-  return { result: readResult(envelope), envelope };
+  const isIn = (envelope: Envelope): boolean =>
+    readResults(envelope).some((result) => result.commandId === commandId);
+  const frame = await server.waitFor('results', (one) => one.envelopes.some((envelope) => isIn(envelope)));
+  const envelope = frame.envelopes.find(isIn)!;
+  return { result: readResults(envelope).find((result) => result.commandId === commandId)!, envelope };
 }
 
 describe('enrolment', () => {
@@ -178,7 +175,7 @@ describe('the link', () => {
     expect(hello).toMatchObject({ lastResultSeq: 300, openCommands: [] });
     await expect.poll(() => server.resultsHeld).toBe(300);
     const seqs = server.frames.flatMap((frame) =>
-      frame.type === 'results' ? frame.envelopes.map((e) => readResult(e).seq) : [],
+      frame.type === 'results' ? frame.envelopes.flatMap(readResults).map(({ seq }) => seq) : [],
     );
     expect(new Set(seqs).size).toBe(300);
   });

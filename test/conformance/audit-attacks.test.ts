@@ -142,6 +142,7 @@ describe('the log as the server wrote it', () => {
       'witnesses',
       'kept',
       'completeness',
+      'evidence',
     ]);
     expect(await verifyDirectory(exported)).toMatchObject({ ok: true, firstBad: null });
     for (const tool of [tools.goTlog, tools.python, tools.fsck]) {

@@ -7,6 +7,7 @@ import type { ReleaseDetail } from '#contract/releases.ts';
 import type { RouteSpec } from '#contract/route.ts';
 import { routes, type RouteName } from '#contract/routes.ts';
 import type { Freeze, MaintenanceWindow } from '#contract/windows.ts';
+import { approve, missRun, releaseNight, runEnds } from '../harness/coming-run.ts';
 import { sshUses } from '../harness/ssh-uses.ts';
 import { monthly, nights, ReleaseDesk, yearEnd } from '../harness/release-desk.ts';
 
@@ -97,39 +98,7 @@ async function running(): Promise<{ runId: string }> {
   return { runId };
 }
 
-async function approved(planId: string): Promise<{ runId: string }> {
-  const { body } = await desk.draft('chief', planId);
-  await desk.sign('alice', body);
-  return { runId: (await desk.sign('bernard', body)).body.release.runId };
-}
-
-/** A released run in the first night after so many days. */
-async function released(days: number): Promise<{ runId: string }> {
-  const [{ id: windowId }, hostId] = [await createWindow(`Nuits ${hosts}`), await newHost()];
-  const until = new Date(Date.now() + days * 86_400_000).toISOString();
-  const when = { kind: 'once', startsAt: new Date().toISOString(), endsAt: until };
-  const freeze = await ask<Freeze>('createFreeze', { body: { ...yearEnd, name: `Gel ${hosts}`, when } });
-  const body = { policyId, title: 'Nuit', hostIds: [hostId], windowIds: [windowId] };
-  const { plan } = await ask<PlanDetail>('createPlan', { body });
-  await ask('removeFreeze', { params: { freezeId: freeze.id }, version: freeze.version });
-  return approved(plan.id);
-}
-
-const ended = (runId: string) =>
-  vi.waitFor(async () => {
-    const [run] = await desk.query('select 1 from runs where id = $1 and ended_at is not null', [runId]);
-    expect(run).toBeDefined();
-  }, patience);
-
-/** Its time goes by while nobody looks. */
-async function miss(runId: string): Promise<void> {
-  await desk.query(
-    `update runs set not_before = now() - interval '2 hours', start_by = now() - interval '1 hour', deadline_at = now()
-     where id = $1`,
-    [runId],
-  );
-  await ended(runId);
-}
+const coming = async () => releaseNight(desk, { policyId, hostId: await newHost(), name: `Nuits ${hosts}` });
 
 async function paused(): Promise<{ runId: string }> {
   const params = await running();
@@ -310,12 +279,12 @@ const uses: readonly (readonly [RouteName, () => Promise<unknown>])[] = [
   ],
   ['previewPlan', async () => ask('previewPlan', { body: desk.request(policyId, [await newHost()]) })],
   ['createPlan', () => planned()],
-  ['postponeRun', async () => ask('postponeRun', { params: await released(3.5), body: reason })],
+  ['postponeRun', async () => ask('postponeRun', { params: await coming(), body: reason })],
   [
     'answerMissedRun',
     async () => {
-      const params = await released(3.5);
-      await miss(params.runId);
+      const params = await coming();
+      await missRun(desk, params.runId);
       return ask('answerMissedRun', { params, body: { answer: 'skip', ...reason } });
     },
   ],
@@ -329,9 +298,9 @@ const uses: readonly (readonly [RouteName, () => Promise<unknown>])[] = [
           notBefore: new Date(Date.now() + 1_800_000).toISOString(),
         }),
       );
-      const params = await approved(plan.id);
+      const params = await approve(desk, plan.id);
       await ask('cancelRun', { params, body: reason });
-      await ended(params.runId);
+      await runEnds(desk, params.runId);
       return ask('writeEmergencyReport', { params, body: { text: 'Corrigé dans la nuit.' } });
     },
   ],

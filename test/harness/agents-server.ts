@@ -20,6 +20,7 @@ import type { Envelope } from '#contract/dsse.ts';
 import type { PolicyDocument } from '#contract/trust.ts';
 import { jcs } from './release-world.ts';
 import type { World } from './release-world.ts';
+import { readResults } from './signed-results.ts';
 import { signEnvelope } from './software-key.ts';
 
 const ec = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
@@ -223,8 +224,7 @@ export class AgentsServer {
     if (frame.type === 'heartbeat') this.send({ type: 'lock', at, envelope: null });
     if (frame.type !== 'results' || !this.isHoldingResults) return;
     for (const envelope of frame.envelopes) {
-      const { seq } = JSON.parse(Buffer.from(envelope.payload, 'base64url').toString()) as { seq: number };
-      this.resultsHeld = Math.max(this.resultsHeld, seq);
+      for (const { seq } of readResults(envelope)) this.resultsHeld = Math.max(this.resultsHeld, seq);
     }
     this.send({ type: 'resultsHeld', upTo: this.resultsHeld });
   }

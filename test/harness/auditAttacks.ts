@@ -5,6 +5,7 @@ import pg from 'pg';
 import type { LogKey } from '../../server/src/platform/audit/checkpoint.ts';
 import { createHeadMemory } from '../../server/src/platform/audit/headMemory.ts';
 import { createAuditModule } from '../../server/src/features/audit/audit.module.ts';
+import { checkEvidence } from '../../server/src/features/commands/commands.module.ts';
 import type { AuditService } from '../../server/src/features/audit/audit.module.ts';
 import { startAuditProcess, type AuditProcess } from './auditLog.ts';
 import type { TestDatabase } from './database.ts';
@@ -28,6 +29,7 @@ export async function startAuditServer(
     sealer: running.sealer,
     memory: createHeadMemory(options.memoryDirectory, () => undefined),
     publicKeySpki: options.key.publicKeySpki,
+    evidence: (tenantId) => checkEvidence(running.db, tenantId),
     words: (sha256) => [sha256.slice(0, 8)],
   });
   return { process: running, service, stop: () => running.stop() };

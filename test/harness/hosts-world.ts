@@ -7,6 +7,7 @@ import type { Envelope } from '#contract/dsse.ts';
 import { digestWords } from '#contract/words.ts';
 import { createAgentsModule } from '../../server/src/features/agents/agents.module.ts';
 import { createAuditModule } from '../../server/src/features/audit/audit.module.ts';
+import { checkEvidence } from '../../server/src/features/commands/commands.module.ts';
 import { createFleetModule, type FleetModule } from '../../server/src/features/fleet/fleet.module.ts';
 import { createTrustModule } from '../../server/src/features/trust/trust.module.ts';
 import { createAgentLink } from '../../server/src/hosts/agent-link/agentLink.ts';
@@ -132,6 +133,7 @@ export async function startHostsWorld(options: { readonly heartbeatS?: number } 
     sealer: running.sealer,
     memory: createHeadMemory(folder, () => undefined),
     publicKeySpki: key.publicKeySpki,
+    evidence: (tenantId) => checkEvidence(db, tenantId),
     words: digestWords,
   });
   agents.controlLink({

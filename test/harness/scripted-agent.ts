@@ -1,7 +1,7 @@
 import { generateKeyPairSync, sign, type KeyObject } from 'node:crypto';
 import type { Command, ServerFrame } from '#contract/agent-link.ts';
 import { payloadTypes, type Envelope } from '#contract/dsse.ts';
-import type { CommandResult } from '#contract/results.ts';
+import { packResults, type CommandResult } from '#contract/results.ts';
 import type { LiveEvent } from '#contract/tenants.ts';
 import type { OrderStep } from '#contract/trust.ts';
 import { newId } from '../../server/src/platform/ids.ts';
@@ -154,10 +154,10 @@ export class ScriptedAgent {
       ...{ bootId: 'boot-1', journalHead: '0'.repeat(64) },
       ...answer,
     };
-    const payload = Buffer.from(JSON.stringify(result), 'utf8');
-    const signature = sign(null, signedBytes(payloadTypes.result, payload), this.#privateKey);
+    const payload = Buffer.from(JSON.stringify(packResults([result])), 'utf8');
+    const signature = sign(null, signedBytes(payloadTypes.results, payload), this.#privateKey);
     const envelope: Envelope = {
-      payloadType: payloadTypes.result,
+      payloadType: payloadTypes.results,
       payload: payload.toString('base64url'),
       signatures: [{ kind: 'ed25519', keyid: 'result', signature: signature.toString('base64url') }],
     };

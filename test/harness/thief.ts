@@ -17,6 +17,7 @@ import { logOrigin, signCheckpoint } from '../../server/src/platform/audit/check
 import { newId } from '../../server/src/platform/ids.ts';
 import { consistencyProof, inclusionProof, treeRoot } from './merkle-tree.ts';
 import type { ReleaseDesk } from './release-desk.ts';
+import { readResults } from './signed-results.ts';
 
 /** Everything about a release that stands in the database. */
 export interface StolenRelease {
@@ -136,14 +137,10 @@ export class Thief {
   }
 
   async resultOf(commandId: string): Promise<CommandResult> {
-    const read = (payload: string) =>
-      JSON.parse(Buffer.from(payload, 'base64url').toString()) as CommandResult;
     const frame = await this.waitFor('results', ({ envelopes }) =>
-      envelopes.some(({ payload }) => read(payload).commandId === commandId),
+      envelopes.flatMap(readResults).some((one) => one.commandId === commandId),
     );
-    const result = frame.envelopes
-      .map(({ payload }) => read(payload))
-      .find((one) => one.commandId === commandId);
+    const result = frame.envelopes.flatMap(readResults).find((one) => one.commandId === commandId);
     if (result === undefined) throw new Error('the result is gone');
     return result;
   }

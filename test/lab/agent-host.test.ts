@@ -3,7 +3,6 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Envelope } from '#contract/dsse.ts';
 import type { Inventory, PendingUpdate } from '#contract/inventory.ts';
 import type { CommandResult } from '#contract/results.ts';
 import type { Order } from '#contract/trust.ts';
@@ -16,6 +15,7 @@ import { resetLab } from '../../lab/reset-lab.ts';
 import { AgentsServer, readCommand } from '../harness/agents-server.ts';
 import { commandFor, createWorld, releaseFor } from '../harness/release-world.ts';
 import type { Released } from '../harness/release-world.ts';
+import { readResults } from '../harness/signed-results.ts';
 
 const repository = path.resolve(import.meta.dirname, '../..');
 const cacheDir = process.env['ATLAS_CACHE_DIR'] ?? path.join(repository, '.atlas/cache');
@@ -39,10 +39,6 @@ afterAll(async () => {
   await resetLab(stateDir);
   await rm(stateDir, { recursive: true, force: true });
 });
-
-function readResult(envelope: Envelope): CommandResult {
-  return JSON.parse(Buffer.from(envelope.payload, 'base64url').toString()) as CommandResult;
-}
 
 /** A lab host with the agent installed as a user does it, and a server of its own to talk to. */
 class HostUnderTest {
@@ -87,10 +83,10 @@ class HostUnderTest {
   async result(fits: (result: CommandResult) => boolean, limitMs: number): Promise<CommandResult> {
     const frame = await this.server.waitFor(
       'results',
-      (one) => one.envelopes.map(readResult).some(fits),
+      (one) => one.envelopes.flatMap(readResults).some(fits),
       limitMs,
     );
-    return frame.envelopes.map(readResult).find(fits)!;
+    return frame.envelopes.flatMap(readResults).find(fits)!;
   }
 
   /** Orders a step and waits for its end. */

@@ -206,7 +206,8 @@ function lastResultOf(host: SimulatedHost): number {
 /** I3: what an agent has signed is held by the server, without a gap, once both can speak. */
 async function lostResults(world: SimulatedWorld): Promise<string[]> {
   const rows = await world.query<{ agentId: string; seqs: number[] }>(
-    'select agent_id as "agentId", array_agg(seq::int order by seq) as seqs from command_results group by agent_id',
+    `select agent_id as "agentId", array_agg(seq::int order by seq) as seqs
+     from result_frames cross join lateral generate_series(first_seq, last_seq) as seq group by agent_id`,
   );
   const faults: string[] = [];
   for (const { seqs } of rows)

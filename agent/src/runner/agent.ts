@@ -237,7 +237,7 @@ export class Agent {
         await memory.recordCheckpoint(proof.checkpoint);
         await memory.recordTime(proof.approvedAtMs);
       },
-      onResult: (result: Parameters<ResultOutbox['seal']>[0]) => this.#outbox.deliver([result]),
+      onResult: (result: Parameters<ResultOutbox['add']>[0]) => this.#outbox.add(result),
       onEnded: async (command: Command) => {
         await this.#supervisor.tick(Date.now());
         // What people look at after a run is the host as it is then.

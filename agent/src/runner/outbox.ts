@@ -2,41 +2,62 @@ import type { KeyObject } from 'node:crypto';
 import type { AgentFrame } from '#contract/agent-link.ts';
 import { payloadTypes } from '#contract/dsse.ts';
 import type { Envelope } from '#contract/dsse.ts';
+import { maxResultsPerBatch, packResults } from '#contract/results.ts';
 import type { CommandResult } from '#contract/results.ts';
 import { signEnvelope } from '../trust/dsse.ts';
 
-const maxPerFrame = 200;
-const maxFrameText = 3_000_000;
+/** An envelope holds at most 131,072 characters of base64url: 98,304 bytes, of which a result may take four thousand more than its text. */
+const maxPayloadBytes = 90_000;
 
-/** Signs results as they stand in the journal. Ed25519 gives the same bytes each time, so nothing signed is stored. */
+/**
+ * Signs results as they stand in the journal, all that wait with one signature. Nothing signed is stored:
+ * what the server does not hold is packed and signed again.
+ */
 export class ResultOutbox {
   readonly #key: { readonly id: string; readonly privateKey: KeyObject };
   readonly #send: (frame: AgentFrame) => boolean;
+  #waiting: CommandResult[] = [];
+  #scheduled = false;
 
   constructor(key: { id: string; privateKey: KeyObject }, send: (frame: AgentFrame) => boolean) {
     this.#key = key;
     this.#send = send;
   }
 
-  seal(result: CommandResult): Envelope {
-    return signEnvelope(payloadTypes.result, Buffer.from(JSON.stringify(result)), this.#key);
+  /** Sends a result with those that end in the same turn of the event loop. */
+  add(result: CommandResult): void {
+    this.#waiting.push(result);
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    setImmediate(() => {
+      this.#scheduled = false;
+      this.deliver(this.#waiting.splice(0));
+    });
   }
 
-  /** Sends results in the order of their sequence, as many to a frame as fit. */
+  /** Sends results in the order of their sequence, as many to a signature as fit. */
   deliver(results: Iterable<CommandResult>): void {
-    let batch: Envelope[] = [];
-    let length = 0;
+    let batch: CommandResult[] = [];
+    let bytes = 0;
     const flush = () => {
-      if (batch.length > 0) this.#send({ type: 'results', envelopes: batch });
+      const envelope = this.#seal(batch);
+      if (envelope !== null) this.#send({ type: 'results', envelopes: [envelope] });
       batch = [];
-      length = 0;
+      bytes = 0;
     };
     for (const result of [...results].sort((a, b) => a.seq - b.seq)) {
-      const envelope = this.seal(result);
-      if (batch.length >= maxPerFrame || length + envelope.payload.length > maxFrameText) flush();
-      batch.push(envelope);
-      length += envelope.payload.length;
+      const size = Buffer.byteLength(JSON.stringify(result));
+      const isFull = batch.length >= maxResultsPerBatch || bytes + size > maxPayloadBytes;
+      if (isFull || result.bootId !== (batch[0]?.bootId ?? result.bootId)) flush();
+      batch.push(result);
+      bytes += size;
     }
     flush();
+  }
+
+  #seal(results: readonly CommandResult[]): Envelope | null {
+    const batch = packResults(results);
+    if (batch === undefined) return null;
+    return signEnvelope(payloadTypes.results, Buffer.from(JSON.stringify(batch)), this.#key);
   }
 }

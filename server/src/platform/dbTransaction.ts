@@ -12,6 +12,9 @@ import type { PoolClient } from 'pg';
 import { invariant } from './errors.ts';
 import type { Database } from './schema.gen.ts';
 
+/** A statement that begins so is planned once for each connection: its text must never change under the same name. */
+const prepared = /^\s*\/\* prepared ([a-z]+\.[a-zA-Z]+) \*\//;
+
 /** One pooled connection inside one open transaction. It answers no query once the transaction has ended. */
 class PinnedConnection implements DatabaseConnection {
   readonly #client: PoolClient;
@@ -28,7 +31,10 @@ class PinnedConnection implements DatabaseConnection {
   async executeQuery<R>(query: CompiledQuery): Promise<QueryResult<R>> {
     // A query after the end would run in the next caller's transaction, perhaps another tenant's.
     invariant(!this.#ended, 'a query was sent after its transaction had ended');
-    const result = await this.#client.query(query.sql, [...query.parameters]);
+    const name = prepared.exec(query.sql)?.[1];
+    const result = await (name === undefined
+      ? this.#client.query(query.sql, [...query.parameters])
+      : this.#client.query({ name, text: query.sql, values: [...query.parameters] }));
     const rows = result.rows as R[];
     return result.rowCount === null || result.command === 'SELECT'
       ? { rows }

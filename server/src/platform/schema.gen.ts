@@ -174,12 +174,11 @@ export interface CommandResults {
   agent_id: string;
   code: string;
   command_id: string;
-  host_run_id: string | null;
+  frame_seq: number;
+  host_run_id: string;
   outcome: string;
-  payload: Buffer;
   received_at: Generated<Timestamp>;
   seq: number;
-  signature: Buffer;
   tenant_id: Generated<string>;
 }
 
@@ -187,6 +186,7 @@ export interface Commands {
   agent_id: string;
   attempt: Generated<number>;
   created_at: Generated<Timestamp>;
+  entry_id: string | null;
   expires_at: Timestamp | null;
   fence: Generated<number>;
   host_id: string;
@@ -566,6 +566,17 @@ export interface ReleaseTargets {
   tenant_id: Generated<string>;
 }
 
+export interface ResultFrames {
+  agent_id: string;
+  entry_id: string | null;
+  first_seq: number;
+  last_seq: number;
+  payload: Buffer;
+  received_at: Generated<Timestamp>;
+  signature: Buffer;
+  tenant_id: Generated<string>;
+}
+
 export interface RunDecisions {
   at: Timestamp;
   code: string;
@@ -747,6 +758,7 @@ export interface Database {
   release_signatures: ReleaseSignatures;
   release_targets: ReleaseTargets;
   releases: Releases;
+  result_frames: ResultFrames;
   run_decisions: RunDecisions;
   run_numbers: RunNumbers;
   run_replacements: RunReplacements;

@@ -100,7 +100,9 @@ class SimulatedPoolClient {
     this.#program?.atDeath.push(() => void this.#abandon());
   }
 
-  async query(text: string, values: readonly unknown[] = []): Promise<Partial<Result>> {
+  async query(asked: string | real.QueryConfig, given: readonly unknown[] = []): Promise<Partial<Result>> {
+    const text = typeof asked === 'string' ? asked : asked.text;
+    const values = typeof asked === 'string' ? given : ((asked.values ?? []) as unknown[]);
     if (this.#program?.alive === false) await never();
     if (this.#gone) throw lost();
     if (this.#program !== undefined && loop.chance.happens(databaseFaults.death))

@@ -38,6 +38,11 @@ export interface AuditDeps {
   readonly memory: HeadMemory;
   /** SubjectPublicKeyInfo of the installation's log key. */
   readonly publicKeySpki: Buffer;
+  /** Compares what entries speak of with what is stored of it: the log proves its entries, this the rest. */
+  readonly evidence: (tenantId: string) => Promise<{
+    readonly checked: number;
+    readonly firstBad: AuditVerification['firstBad'];
+  }>;
   /** Words that people compare by voice, from a hexadecimal digest. */
   readonly words: (sha256: string) => readonly string[];
 }
@@ -162,10 +167,26 @@ export class AuditService {
     try {
       const note = await memory.read(tenantId);
       const kept = note === null ? [] : [{ note, where: 'the checkpoint kept on disk' }];
-      return await verifyLog({ db, tenantId, publicKeySpki, kept });
+      return await this.#withEvidence(tenantId, await verifyLog({ db, tenantId, publicKeySpki, kept }));
     } finally {
       this.#verifying.delete(tenantId);
     }
+  }
+
+  async #withEvidence(tenantId: string, log: AuditVerification): Promise<AuditVerification> {
+    const beganAt = performance.now();
+    const { checked, firstBad } = await this.#deps.evidence(tenantId);
+    const detail =
+      firstBad === null
+        ? `${checked} entries: what they speak of is stored as it was recorded`
+        : `entry ${firstBad.index}: ${firstBad.reason}`;
+    const tookMs = Math.round(performance.now() - beganAt);
+    return {
+      ...log,
+      ok: log.ok && firstBad === null,
+      steps: [...log.steps, { step: 'evidence', ok: firstBad === null, detail, tookMs }],
+      firstBad: log.firstBad ?? firstBad,
+    };
   }
 
   /** Records that the log was copied out of the server by whoever runs its program. */

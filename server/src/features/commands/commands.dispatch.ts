@@ -49,7 +49,7 @@ export class Dispatch {
   }
 
   /** One frame an agent, however many commands it gets. */
-  sendReadings(readings: readonly ReadingDraft[]): void {
+  sendReadings(readings: readonly Pick<ReadingDraft, 'id' | 'agentId' | 'verb'>[]): void {
     const byAgent = new Map<string, Command[]>();
     for (const { id, agentId, verb } of readings) {
       const frame = readingFrame(id, verb);

@@ -4,7 +4,8 @@
 import { CommandsService, type CommandsDeps } from './commands.service.ts';
 
 export type { OrderDraft, OrderRow, StoredResult } from './commands.repository.ts';
-export type { Principal } from './commands.sequencer.ts';
+export { checkEvidence } from './commands.evidence.ts';
+export type { Principal } from './commands.entries.ts';
 export type { CommandsDeps, CommandsService, Errand } from './commands.service.ts';
 
 export function createCommandsModule(deps: CommandsDeps) {

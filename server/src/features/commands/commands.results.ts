@@ -1,14 +1,13 @@
-import { createPublicKey, hash, verify, type KeyObject } from 'node:crypto';
+import { createPublicKey, verify, type KeyObject } from 'node:crypto';
 import { Compile } from 'typebox/compile';
 import { payloadTypes, type Envelope } from '#contract/dsse.ts';
-import { CommandResult } from '#contract/results.ts';
+import { ResultBatch, unpackResults, type CommandResult } from '#contract/results.ts';
 
-/** A result whose signature and content were verified, with the bytes that prove it. */
-export interface VerifiedResult {
-  readonly result: CommandResult;
+/** Results whose signature and content were verified, with the bytes that prove all of them. */
+export interface VerifiedBatch {
+  readonly results: readonly CommandResult[];
   readonly payload: Buffer;
   readonly signature: Buffer;
-  readonly payloadSha256: string;
 }
 
 /** Whom the connection belongs to: a result must speak of the same agent and host. */
@@ -28,7 +27,7 @@ export class ResultRefused extends Error {
   }
 }
 
-const schema = Compile(CommandResult);
+const schema = Compile(ResultBatch);
 
 /** The bytes that are signed: DSSE v1 pre-authentication encoding. */
 export function preAuthEncoding(payloadType: string, payload: Buffer): Buffer {
@@ -53,36 +52,37 @@ function verifyAsync(key: KeyObject, bytes: Buffer, signature: Buffer): Promise<
   });
 }
 
-/** Verifies the signature over the very bytes, and only then reads them. Throws ResultRefused. */
-export async function verifyResult(
+/** Verifies the one signature over the very bytes, and only then reads the results in them. Throws ResultRefused. */
+export async function verifyResults(
   envelope: Envelope,
   key: KeyObject,
   origin: ResultOrigin,
-): Promise<VerifiedResult> {
-  if (envelope.payloadType !== payloadTypes.result) throw new ResultRefused('payload_type');
+): Promise<VerifiedBatch> {
+  if (envelope.payloadType !== payloadTypes.results) throw new ResultRefused('payload_type');
   const signed = envelope.signatures.length === 1 ? envelope.signatures[0] : undefined;
   if (signed?.kind !== 'ed25519') throw new ResultRefused('signature_kind');
   const payload = Buffer.from(envelope.payload, 'base64url');
   const signature = Buffer.from(signed.signature, 'base64url');
   const ok = await verifyAsync(key, preAuthEncoding(envelope.payloadType, payload), signature);
   if (!ok) throw new ResultRefused('signature');
-  const result = parse(payload);
-  if (result.agent !== origin.agentId || result.host !== origin.hostId) throw new ResultRefused('origin');
-  return { result, payload, signature, payloadSha256: hash('sha256', payload, 'hex') };
+  const batch = parse(payload);
+  if (!schema.Check(batch)) throw new ResultRefused('schema');
+  if (batch.agent !== origin.agentId || batch.host !== origin.hostId) throw new ResultRefused('origin');
+  return { results: unpackResults(batch), payload, signature };
 }
 
-function parse(payload: Buffer): CommandResult {
-  let value: unknown;
+function parse(payload: Buffer): unknown {
   try {
-    value = JSON.parse(payload.toString('utf8'));
+    return JSON.parse(payload.toString('utf8'));
   } catch {
     throw new ResultRefused('json');
   }
-  if (!schema.Check(value)) throw new ResultRefused('schema');
-  return value;
 }
 
-/** A result that was verified before it was stored. */
-export function storedResult(payload: Buffer): CommandResult {
-  return parse(payload);
+/** Results that were verified before they were stored. */
+export function storedResults(payload: Buffer): readonly CommandResult[] {
+  const value = parse(payload);
+  if (schema.Check(value)) return unpackResults(value);
+  // Before there were batches, each result was signed alone.
+  return [value as CommandResult];
 }

@@ -1,23 +1,22 @@
-import type { AuditDraft, AuditWriter } from '../../platform/audit/auditWriter.ts';
+import type { AuditWriter } from '../../platform/audit/auditWriter.ts';
 import type { Db } from '../../platform/db.ts';
 import { AppError } from '../../platform/errors.ts';
-import { insertFlush, resultName, type ReadingDraft, type ResultDraft } from './commands.repository.ts';
+import type { NewId } from '../../platform/ids.ts';
+import { answerEntries, readingEntries, type Principal } from './commands.entries.ts';
+import { insertFrames, insertReadings, type FrameDraft, type ReadingDraft } from './commands.repository.ts';
 
-/** Who asked for a command. */
-export interface Principal {
-  readonly kind: 'person' | 'apiKey' | 'system';
-  readonly id: string | null;
-}
+type WantedReading = Omit<ReadingDraft, 'entryId'>;
+type ReceivedFrame = Omit<FrameDraft, 'entryId'>;
 
 interface WaitingReading {
-  readonly draft: ReadingDraft;
+  readonly draft: WantedReading;
   readonly principal: Principal;
   readonly resolve: () => void;
   readonly reject: (error: unknown) => void;
 }
 
-interface WaitingResults {
-  readonly drafts: readonly ResultDraft[];
+interface WaitingFrames {
+  readonly drafts: readonly ReceivedFrame[];
   readonly resolve: () => void;
   readonly reject: (error: unknown) => void;
 }
@@ -25,8 +24,9 @@ interface WaitingResults {
 interface SequencerOptions {
   readonly db: Db;
   readonly audit: AuditWriter;
+  readonly newId: NewId;
   /** Called strictly after the commit, with everything that it made durable. */
-  readonly committed: (readings: readonly ReadingDraft[]) => void;
+  readonly committed: (readings: readonly WantedReading[]) => void;
   /** Commands and results that may wait; more are refused. */
   readonly maxWaiting?: number;
 }
@@ -35,48 +35,6 @@ const readingsPerFlush = 2_000;
 const resultsPerFlush = 4_000;
 /** Taken from one tenant before the next one has its turn. */
 const tenantTurn = 100;
-
-const auditOutcomes = { succeeded: 'ok', refused: 'refused', indeterminate: 'indeterminate' } as const;
-
-/**
- * The entry of a signed result. What came over SSH is called the runner's word: the key lies on the host, but who can
- * log in as its root can use it, and this server can.
- */
-export function resultEntry({ tenantId, result, payloadSha256, isVisited }: ResultDraft): AuditDraft {
-  const { outcome } = result;
-  const known = outcome === 'succeeded' || outcome === 'refused' || outcome === 'indeterminate';
-  return {
-    tenantId,
-    action: 'command.result',
-    ...(isVisited ? { actorKind: 'system', actorId: null } : { actorKind: 'agent', actorId: result.agent }),
-    subjectType: 'command',
-    subjectId: result.commandId,
-    outcome: known ? auditOutcomes[outcome] : 'failed',
-    digest: payloadSha256,
-    details: {
-      ...(isVisited ? { by: 'runner', agentId: result.agent } : {}),
-      verb: result.verb,
-      outcome,
-      code: result.code,
-      seq: result.seq,
-      ...(result.hostRunId === null ? {} : { hostRunId: result.hostRunId, step: result.step }),
-    },
-  };
-}
-
-function readingEntry({ draft, principal }: WaitingReading): AuditDraft {
-  return {
-    tenantId: draft.tenantId,
-    action: 'command.dispatched',
-    actorKind: principal.kind,
-    actorId: principal.id,
-    subjectType: 'command',
-    subjectId: draft.id,
-    outcome: 'ok',
-    digest: null,
-    details: { verb: draft.verb, agentId: draft.agentId, hostId: draft.hostId },
-  };
-}
 
 /** A queue a tenant, emptied in turns, so that no tenant waits behind another one's burst. */
 class FairQueue<T> {
@@ -113,7 +71,7 @@ class FairQueue<T> {
 export class Sequencer {
   readonly #options: SequencerOptions;
   readonly #readings = new FairQueue<WaitingReading>();
-  readonly #results: WaitingResults[] = [];
+  readonly #results: WaitingFrames[] = [];
   #waitingResults = 0;
   #busy = false;
   #idle: (() => void)[] = [];
@@ -123,7 +81,7 @@ export class Sequencer {
   }
 
   /** Resolves when the command is durable. Throws overloaded when the queue is full, not_found when there is no such agent. */
-  submit(draft: ReadingDraft, principal: Principal): Promise<void> {
+  submit(draft: WantedReading, principal: Principal): Promise<void> {
     this.#refuseWhenFull(1);
     return new Promise((resolve, reject) => {
       this.#readings.push(draft.tenantId, { draft, principal, resolve, reject });
@@ -132,11 +90,12 @@ export class Sequencer {
   }
 
   /** Resolves when the results are durable, those that were held before included. */
-  append(drafts: readonly ResultDraft[]): Promise<void> {
-    this.#refuseWhenFull(drafts.length);
+  append(drafts: readonly ReceivedFrame[]): Promise<void> {
+    const more = drafts.reduce((sum, { fresh }) => sum + fresh.length, 0);
+    this.#refuseWhenFull(more);
     return new Promise((resolve, reject) => {
       this.#results.push({ drafts, resolve, reject });
-      this.#waitingResults += drafts.length;
+      this.#waitingResults += more;
       this.#kick();
     });
   }
@@ -168,14 +127,14 @@ export class Sequencer {
     for (const resolve of this.#idle.splice(0)) resolve();
   }
 
-  #takeResults(): WaitingResults[] {
-    const taken: WaitingResults[] = [];
+  #takeResults(): WaitingFrames[] {
+    const taken: WaitingFrames[] = [];
     let count = 0;
     while (this.#results.length > 0 && count < resultsPerFlush) {
       const next = this.#results.shift();
       if (next === undefined) break;
       taken.push(next);
-      count += next.drafts.length;
+      count += next.drafts.reduce((sum, { fresh }) => sum + fresh.length, 0);
     }
     this.#waitingResults -= count;
     return taken;
@@ -200,20 +159,48 @@ export class Sequencer {
     for (const { resolve } of results) resolve();
   }
 
-  #commit(readings: readonly WaitingReading[], results: readonly WaitingResults[]): Promise<Set<string>> {
-    const drafts = results.flatMap((one) => one.drafts);
-    return this.#options.db.inSystem('commands.flush', async (tx) => {
-      const kept = await insertFlush(
+  #commit(readings: readonly WaitingReading[], waiting: readonly WaitingFrames[]): Promise<Set<string>> {
+    const { db, audit, newId } = this.#options;
+    const entries = new EntryIds(newId);
+    const asked = readings.map(({ draft, principal }) => ({
+      principal,
+      draft: { ...draft, entryId: entries.of(`${draft.tenantId} ${principal.kind} ${principal.id}`) },
+    }));
+    const frames = waiting.flatMap(({ drafts }) =>
+      drafts.map((draft) => ({
+        ...draft,
+        entryId: draft.fresh.some(({ hostRunId }) => hostRunId === null)
+          ? entries.of(`${draft.tenantId} results`)
+          : null,
+      })),
+    );
+    return db.inSystem('commands.flush', async (tx) => {
+      const kept = await insertReadings(
         tx,
-        readings.map(({ draft }) => draft),
-        drafts,
+        asked.map(({ draft }) => draft),
       );
-      await this.#options.audit.recordMany(tx, [
-        ...readings.filter(({ draft }) => kept.has(draft.id)).map(readingEntry),
-        // A commit whose answer was lost is tried again: each result that was written now has its one entry.
-        ...drafts.filter((draft) => kept.delete(resultName(draft))).map(resultEntry),
+      const fresh = await insertFrames(tx, frames);
+      await audit.recordMany(tx, [
+        ...readingEntries(asked.filter(({ draft }) => kept.has(draft.id))),
+        ...answerEntries(fresh),
       ]);
       return kept;
     });
+  }
+}
+
+/** Identifiers of the entries of one flush: the same for what the same entry speaks of. */
+class EntryIds {
+  readonly #newId: NewId;
+  readonly #known = new Map<string, string>();
+
+  constructor(newId: NewId) {
+    this.#newId = newId;
+  }
+
+  of(key: string): string {
+    const known = this.#known.get(key) ?? this.#newId();
+    this.#known.set(key, known);
+    return known;
   }
 }

@@ -1,5 +1,6 @@
 import type { KeyObject } from 'node:crypto';
 import type { AgentFrame, ServerFrame } from '#contract/agent-link.ts';
+import type { CommandResult } from '#contract/results.ts';
 import { verbCatalogue, type Verb } from '#contract/verbs.ts';
 import type { AuditWriter } from '../../platform/audit/auditWriter.ts';
 import type { Clock } from '../../platform/clock.ts';
@@ -8,11 +9,13 @@ import { AppError, invariant } from '../../platform/errors.ts';
 import type { NewId } from '../../platform/ids.ts';
 import type { Logger } from '../../platform/log.ts';
 import type { ReleaseBundle } from '#contract/trust.ts';
+import { Acknowledgements } from './commands.acknowledgements.ts';
 import { Dispatch, type CommandsLink } from './commands.dispatch.ts';
 import * as repository from './commands.repository.ts';
 import type { OrderDraft, OrderRow, StoredResult } from './commands.repository.ts';
-import { ResultRefused, resultKey, verifyResult, type VerifiedResult } from './commands.results.ts';
-import { Sequencer, type Principal } from './commands.sequencer.ts';
+import type { Principal } from './commands.entries.ts';
+import { ResultRefused, resultKey, verifyResults, type VerifiedBatch } from './commands.results.ts';
+import { Sequencer } from './commands.sequencer.ts';
 
 /** What the commands feature needs of the others; main.ts hands it over. */
 export interface CommandsDeps {
@@ -60,17 +63,23 @@ export class CommandsService {
   readonly #deps: CommandsDeps;
   readonly #sequencer: Sequencer;
   readonly #dispatch: Dispatch;
+  readonly #acknowledgements: Acknowledgements;
   readonly #sessions = new Map<string, Promise<Session>>();
   readonly #listeners: ResultsListener[] = [];
 
   constructor(deps: CommandsDeps) {
     this.#deps = deps;
     this.#dispatch = new Dispatch(deps);
+    this.#acknowledgements = new Acknowledgements((agentId, upTo) =>
+      deps.link.send(agentId, { type: 'resultsHeld', upTo }),
+    );
     this.#sequencer = new Sequencer({
       db: deps.db,
       audit: deps.audit,
+      newId: deps.newId,
       committed: (readings) => {
         this.#dispatch.sendReadings(readings);
+        for (const { agentId } of readings) this.#acknowledgements.sendTo(agentId);
         this.#tellElsewhere(readings);
       },
       ...(deps.maxWaiting === undefined ? {} : { maxWaiting: deps.maxWaiting }),
@@ -172,6 +181,7 @@ export class CommandsService {
   /** An agent said hello. Returns the frames for it: readings that it has not answered. */
   async connected(agent: AgentRef): Promise<ServerFrame[]> {
     this.#dispatch.connected(agent.agentId);
+    this.#acknowledgements.forget(agent.agentId);
     this.#sessions.delete(agent.agentId);
     const open = await this.#deps.db.inTenant(agent.tenantId, (tx) =>
       repository.openReadings(tx, agent.agentId),
@@ -181,6 +191,7 @@ export class CommandsService {
 
   disconnected(agent: AgentRef): void {
     this.#dispatch.disconnected(agent.agentId);
+    this.#acknowledgements.forget(agent.agentId);
     this.#sessions.delete(agent.agentId);
   }
 
@@ -193,21 +204,15 @@ export class CommandsService {
     const verified = await this.#verifyAll(agent, frame, session.key);
     if (verified === null) return;
     const isVisited = this.#deps.isVisited?.(agent.agentId) ?? false;
-    const fresh: VerifiedResult[] = [];
-    let next = session.held + 1;
-    for (const one of verified) {
-      if (one.result.seq !== next) continue;
-      fresh.push(one);
-      next += 1;
+    const fresh = freshOf(verified, session.held);
+    const last = fresh.at(-1)?.fresh.at(-1)?.seq;
+    if (last !== undefined) {
+      await this.#sequencer.append(fresh.map((one) => ({ ...one, ...agent, isVisited })));
+      session.held = last;
     }
-    if (fresh.length > 0) {
-      await this.#sequencer.append(fresh.map((one) => ({ ...one, tenantId: agent.tenantId, isVisited })));
-      session.held = next - 1;
-    }
-    this.#deps.link.send(agent.agentId, { type: 'resultsHeld', upTo: session.held });
-    const hostRunIds = [
-      ...new Set(fresh.flatMap(({ result }) => (result.hostRunId === null ? [] : [result.hostRunId]))),
-    ];
+    this.#acknowledgements.add(agent.agentId, session.held);
+    const results = fresh.flatMap((one) => one.fresh);
+    const hostRunIds = [...new Set(results.flatMap(({ hostRunId }) => hostRunId ?? []))];
     if (hostRunIds.length === 0) return;
     for (const listener of this.#listeners) listener(agent.tenantId, hostRunIds);
   }
@@ -216,9 +221,10 @@ export class CommandsService {
   async stop(): Promise<void> {
     this.#dispatch.stop();
     await this.#sequencer.drained();
+    this.#acknowledgements.flush();
   }
 
-  #tellElsewhere(readings: readonly repository.ReadingDraft[]): void {
+  #tellElsewhere(readings: readonly Pick<repository.ReadingDraft, 'agentId' | 'tenantId'>[]): void {
     const { elsewhere, link } = this.#deps;
     if (elsewhere === undefined) return;
     const absent = new Map(readings.map(({ agentId, tenantId }) => [agentId, tenantId]));
@@ -245,9 +251,9 @@ export class CommandsService {
     return { key: resultKey(spki), held };
   }
 
-  async #verifyAll(agent: AgentRef, frame: ResultsFrame, key: KeyObject): Promise<VerifiedResult[] | null> {
+  async #verifyAll(agent: AgentRef, frame: ResultsFrame, key: KeyObject): Promise<VerifiedBatch[] | null> {
     try {
-      return await Promise.all(frame.envelopes.map((envelope) => verifyResult(envelope, key, agent)));
+      return await Promise.all(frame.envelopes.map((envelope) => verifyResults(envelope, key, agent)));
     } catch (error) {
       if (!(error instanceof ResultRefused)) throw error;
       await this.#raiseAlarm(agent, error.reason);
@@ -271,4 +277,22 @@ export class CommandsService {
       }),
     );
   }
+}
+
+/** Of each batch what follows on without a gap; the agent sends again what is behind one. */
+function freshOf(
+  batches: readonly VerifiedBatch[],
+  held: number,
+): (Pick<VerifiedBatch, 'payload' | 'signature'> & { fresh: CommandResult[] })[] {
+  let next = held + 1;
+  const found = batches.map(({ results, payload, signature }) => {
+    const fresh: CommandResult[] = [];
+    for (const result of results) {
+      if (result.seq !== next) continue;
+      fresh.push(result);
+      next += 1;
+    }
+    return { payload, signature, fresh };
+  });
+  return found.filter(({ fresh }) => fresh.length > 0);
 }

@@ -14,6 +14,8 @@ export const maxLeafBytes = 65_535;
 export interface AuditDraft extends Omit<AuditLeaf, 'v' | 'id' | 'tenant' | 'at'> {
   /** Needed in a system transaction; in a tenant's one it is that tenant. */
   readonly tenantId?: string;
+  /** Given when something else names the entry; made otherwise. */
+  readonly entryId?: string;
 }
 
 /** An entry as it was written: it counts once the transaction has committed. */
@@ -52,7 +54,7 @@ function serialise(leaf: AuditLeaf): Buffer {
 
 /** The leaf of a draft. Pure: the same input gives the same bytes. */
 export function leafOf(draft: AuditDraft, stamp: { id: string; tenantId: string; atMs: number }): AuditLeaf {
-  const { tenantId: _, ...said } = draft;
+  const { tenantId: _, entryId: __, ...said } = draft;
   const leaf = { v: 1 as const, id: stamp.id, tenant: stamp.tenantId, at: toInstant(stamp.atMs), ...said };
   if (!leafSchema.Check(leaf)) {
     const [first] = leafSchema.Errors(leaf);
@@ -69,7 +71,7 @@ export function createAuditWriter(deps: AuditWriterDeps): AuditWriter {
     const leaves = drafts.map((draft) => {
       const tenantId = draft.tenantId ?? scope;
       invariant(tenantId !== null, 'an audit entry of a system transaction names its tenant');
-      return leafOf(draft, { id: deps.newId(), tenantId, atMs: deps.clock.now() });
+      return leafOf(draft, { id: draft.entryId ?? deps.newId(), tenantId, atMs: deps.clock.now() });
     });
     const receipts = leaves.map((leaf) => ({ id: leaf.id, tenantId: leaf.tenant, leaf: serialise(leaf) }));
     await insert(tx, leaves, receipts);
@@ -101,6 +103,7 @@ async function insert(
   });
   const column = <K extends keyof AuditLeaf>(key: K) => leaves.map((leaf) => leaf[key]);
   await sql`
+    /* prepared audit.record */
     with drafts as materialized (
       select d.*, substring(${Buffer.concat(receipts.map(({ leaf }) => leaf))}::bytea from d.begins for d.length) as leaf
       from unnest(

@@ -15,9 +15,18 @@ export interface Frontier {
   readonly size: number;
   /** For each tile level, the hashes of its unfinished tile. */
   readonly partials: readonly (readonly Buffer[])[];
+  /** Roots of the complete subtrees that make up the tree, largest first: a new leaf and the root cost a few hashes each. */
+  readonly subtrees: readonly Buffer[];
 }
 
-export const emptyFrontier: Frontier = { size: 0, partials: [] };
+export const emptyFrontier: Frontier = { size: 0, partials: [], subtrees: [] };
+
+/** The frontier whose unfinished tiles are known. */
+export function frontierOf(size: number, partials: readonly (readonly Buffer[])[]): Frontier {
+  const subtrees: Buffer[] = [];
+  for (const partial of [...partials].reverse()) subtrees.push(...completeSubtrees(partial));
+  return { size, partials, subtrees };
+}
 
 /** The frontier after the leaves, and the tiles that they filled, lowest first. */
 export function appendLeaves(
@@ -25,13 +34,24 @@ export function appendLeaves(
   leafHashes: readonly Buffer[],
 ): { frontier: Frontier; fullTiles: FullTile[] } {
   const partials = frontier.partials.map((partial) => [...partial]);
+  const subtrees = [...frontier.subtrees];
   const fullTiles: FullTile[] = [];
   let size = frontier.size;
   for (const leafHash of leafHashes) {
+    join(subtrees, leafHash, size);
     size += 1;
     push(partials, leafHash, { size, fullTiles });
   }
-  return { frontier: { size, partials }, fullTiles };
+  return { frontier: { size, partials, subtrees }, fullTiles };
+}
+
+/** Adds a leaf to a tree of `size` leaves: each power of two in a row that it completes becomes one subtree. */
+function join(subtrees: Buffer[], leafHash: Buffer, size: number): void {
+  let right = leafHash;
+  for (let rest = size; rest % 2 === 1; rest = Math.floor(rest / 2)) {
+    right = hashNode(subtrees.pop() ?? emptyRoot, right);
+  }
+  subtrees.push(right);
 }
 
 function push(partials: Buffer[][], leafHash: Buffer, out: { size: number; fullTiles: FullTile[] }): void {
@@ -49,14 +69,10 @@ function push(partials: Buffer[][], leafHash: Buffer, out: { size: number; fullT
 }
 
 /** Root of the whole tree (RFC 6962, section 2.1). */
-export function frontierRoot(frontier: Frontier): Buffer {
-  let root: Buffer | undefined;
-  for (const partial of frontier.partials) {
-    for (const subtree of completeSubtrees(partial).reverse()) {
-      root = root === undefined ? subtree : hashNode(subtree, root);
-    }
-  }
-  return root ?? emptyRoot;
+export function frontierRoot({ subtrees }: Frontier): Buffer {
+  let root = subtrees.at(-1) ?? emptyRoot;
+  for (let at = subtrees.length - 2; at >= 0; at -= 1) root = hashNode(subtrees[at] ?? emptyRoot, root);
+  return root;
 }
 
 /** Roots of the complete subtrees that make up a run of hashes, largest first. */

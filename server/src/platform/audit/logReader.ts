@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import type { AnyTx } from '../db.ts';
-import { emptyFrontier, type Frontier } from './frontier.ts';
+import { emptyFrontier, frontierOf, type Frontier } from './frontier.ts';
 import { consistencyProof, inclusionProof } from './merkle.ts';
 import { hashesAtTileLevel, hashBytes, nodesFromTiles, tileWidth, type TileReader } from './tiles.ts';
 
@@ -94,7 +94,7 @@ export async function readFrontier(tx: AnyTx, tenantId: string, size: number): P
     const first = total - (total % tileWidth);
     partials.push(await partialHashes(tx, tenantId, { level, first, count: total - first }));
   }
-  return { size, partials };
+  return frontierOf(size, partials);
 }
 
 /** The leaf of an entry, or undefined while it is not sealed. */

@@ -53,6 +53,7 @@ export async function readPending(
   request: { after: Cursor; limit: number; except: readonly string[] },
 ): Promise<PendingEntry[]> {
   const { rows } = await sql<PendingEntry>`
+    /* prepared audit.pending */
     select p.tenant_id as "tenantId", p.entry_id as "entryId", sha256('\\x00'::bytea || e.leaf) as "leafHash"
     from audit_pending p
     join audit_entries e on e.tenant_id = p.tenant_id and e.entry_id = p.entry_id
@@ -160,6 +161,7 @@ export async function storeGrowths(db: Db, growths: readonly Growth[], channel: 
   );
   await db.inSystem('audit.seal', async (tx) => {
     await sql`
+      /* prepared audit.place */
       insert into audit_leaves (tenant_id, leaf_index, entry_id, leaf_hash)
       select t.tenant_id, t.leaf_index, t.entry_id, substring(${Buffer.concat(leaves.map((leaf) => leaf.leafHash))}::bytea from ((t.at - 1) * 32 + 1)::int for 32)
       from unnest(${leaves.map((leaf) => leaf.tenantId)}::uuid[], ${leaves.map((leaf) => leaf.index)}::bigint[], ${leaves.map((leaf) => leaf.entryId)}::uuid[])
@@ -188,6 +190,7 @@ export async function storeGrowths(db: Db, growths: readonly Growth[], channel: 
       )
       .execute();
     const removed = await sql`
+      /* prepared audit.unpend */
       delete from audit_pending p
       using unnest(${leaves.map((leaf) => leaf.tenantId)}::uuid[], ${leaves.map((leaf) => leaf.entryId)}::uuid[]) as t (tenant_id, entry_id)
       where p.tenant_id = t.tenant_id and p.entry_id = t.entry_id`.execute(tx);
@@ -202,6 +205,7 @@ export async function readHeads(
   tenantIds: readonly string[],
 ): Promise<Map<string, { size: number; root: Buffer }>> {
   const { rows } = await sql<{ tenantId: string; size: number; root: Buffer }>`
+    /* prepared audit.heads */
     select t.tenant_id as "tenantId", c.tree_size as size, c.root
     from unnest(${tenantIds}::uuid[]) as t (tenant_id)
     cross join lateral (

@@ -61,6 +61,9 @@ const sealedChannel = 'atlas_audit_sealed';
 const pollMs = 250;
 // At most one NOTIFY in this time: each takes a lock that all committing transactions share.
 const notifyEveryMs = 20;
+// Entries of this time share a checkpoint, unless somebody waits for one of them: a signature, a row and two
+// transactions for each handful of entries would cost more than what they record.
+const gatherMs = 100;
 
 class DatabaseSealer implements Sealer {
   readonly #options: SealerOptions;
@@ -72,6 +75,7 @@ class DatabaseSealer implements Sealer {
   readonly #listeners: ((heads: readonly SealedHead[]) => void)[] = [];
   #cursor = firstCursor;
   #wake = new AbortController();
+  #hurry = new AbortController();
   #leads = false;
   #notifying = false;
   #running: Promise<void> | undefined;
@@ -88,6 +92,7 @@ class DatabaseSealer implements Sealer {
   readonly stop = async (): Promise<void> => {
     this.#stopping.abort();
     this.#wake.abort();
+    this.#hurry.abort();
     await this.#running;
     await this.#options.memory.flush();
   };
@@ -126,6 +131,7 @@ class DatabaseSealer implements Sealer {
         if (leftMs <= 0)
           throw new AppError('audit_unavailable', { detail: 'the entry was not sealed in time' });
         this.wake();
+        this.#hurry.abort();
         await clock.sleep(Math.min(pollMs, leftMs), arrival.signal);
       } finally {
         arrival.end();
@@ -196,12 +202,16 @@ class DatabaseSealer implements Sealer {
       lost ??= error;
       this.#leads = false;
       this.#wake.abort();
+      this.#hurry.abort();
     };
     client.on('error', lose);
     client.on('end', () => lose(new Error('the session ended')));
     client.on('notification', ({ channel }) => {
-      if (channel === pendingChannel) this.#wake.abort();
-      else this.#tellWaiters([...this.#waiters.keys()]);
+      if (channel === pendingChannel) {
+        // Who wrote them is another process, and may be waiting.
+        this.#wake.abort();
+        this.#hurry.abort();
+      } else this.#tellWaiters([...this.#waiters.keys()]);
     });
     await client.connect();
     try {
@@ -219,7 +229,14 @@ class DatabaseSealer implements Sealer {
 
   async #pause(): Promise<void> {
     await this.#options.clock.sleep(pollMs, this.#wake.signal);
+    await this.#gather();
     this.#wake = new AbortController();
+  }
+
+  /** Lets more entries come, unless somebody waits. */
+  async #gather(): Promise<void> {
+    if (this.#waiters.size === 0) await this.#options.clock.sleep(gatherMs, this.#hurry.signal);
+    this.#hurry = new AbortController();
   }
 
   /** Seals until nothing waits. What arrives during a flush rides the next one: one checkpoint a log and flush. */
@@ -235,6 +252,7 @@ class DatabaseSealer implements Sealer {
       this.#cursor = isWhole || last === undefined ? firstCursor : last;
       if (isWhole && !wasMidway && !this.#wake.signal.aborted) return;
       if (this.#stopping.signal.aborted) return;
+      if (isWhole) await this.#gather();
     }
   }
 

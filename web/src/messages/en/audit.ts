@@ -145,4 +145,5 @@ export const audit: Readonly<Record<keyof typeof source, string>> = {
   'verifyStep.witnesses': 'Witnesses',
   'verifyStep.kept': 'Kept checkpoints',
   'verifyStep.completeness': 'Completeness',
+  'verifyStep.evidence': 'Commands and signed results',
 };

@@ -145,4 +145,5 @@ export const audit = {
   'verifyStep.witnesses': 'Témoins',
   'verifyStep.kept': 'Points signés conservés',
   'verifyStep.completeness': 'Complétude',
+  'verifyStep.evidence': 'Ordres et résultats signés',
 } as const;
