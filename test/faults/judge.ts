@@ -2,8 +2,8 @@ import { spawn } from 'node:child_process';
 import path from 'node:path';
 import { terminalHostRunStates, type HostRunState } from '#contract/runs.ts';
 import type { JournalIndex } from '../../agent/src/journal/journal.index.ts';
-import { heldResults } from '../harness/signed-results.ts';
 import { brokenWay } from '../simulation/checker.ts';
+import { readAnswers, type Answer } from './answers.ts';
 import type { Host } from './hosts.ts';
 import type { Effect } from './recordingPackages.ts';
 import type { FaultWorld } from './world.ts';
@@ -36,12 +36,8 @@ interface CommandRow {
   readonly verb: string;
   readonly step: string | null;
   readonly releaseId: string | null;
-  /** The entry that speaks of its dispatch together with others; null when it has one of its own. */
-  readonly dispatchId: string | null;
-  readonly results: number;
-  /** Entries that speak of its results together with others. */
-  readonly answerIds: readonly string[];
-  readonly outcome: string | null;
+  /** The entry of the audit log that speaks of its dispatch with others; null for an order. */
+  readonly entryId: string | null;
 }
 
 interface EntryRow {
@@ -74,6 +70,7 @@ interface Records {
   readonly entries: readonly EntryRow[];
   readonly hostRuns: readonly HostRunRow[];
   readonly witnesses: readonly Witness[];
+  readonly answers: ReadonlyMap<string, readonly Answer[]>;
 }
 
 const longestList = 5;
@@ -95,7 +92,7 @@ export async function judge(world: FaultWorld, options: JudgeOptions): Promise<J
     ...untold(remembering),
     ...unrecorded(records),
     ...unreleased(records),
-    ...gaps(remembering, await heldSequences(world)),
+    ...gaps(remembering),
     ...untrue(remembering),
     ...(options.mayHarmHosts ? [] : harmed(world, records, options.runIds)),
     ...(await unproved(world)),
@@ -120,11 +117,7 @@ function endsOf({ hostRuns }: Records): Record<string, number> {
 
 async function collect({ installation, people, hosts }: FaultWorld): Promise<Records> {
   const commands = await installation.query<CommandRow>(
-    `select c.id, c.host_id as "hostId", c.verb, c.step, c.release_id as "releaseId", c.entry_id as "dispatchId",
-       count(r.seq)::int as results, min(r.outcome) as outcome,
-       array_remove(array_agg(distinct r.entry_id::text), null) as "answerIds"
-     from commands c left join ${heldResults} r on r.command_id = c.id
-     group by c.tenant_id, c.agent_id, c.id`,
+    `select id, host_id as "hostId", verb, step, release_id as "releaseId", entry_id as "entryId" from commands`,
   );
   const entries = await installation.query<EntryRow>(
     `select entry_id as id, extract(epoch from at)::float8 * 1000 as "atMs", action, subject_id as "subjectId",
@@ -142,7 +135,8 @@ async function collect({ installation, people, hosts }: FaultWorld): Promise<Rec
       ...{ host, effects: await host.effects(), journal: await host.journal() },
     })),
   );
-  return { commands: new Map(commands.map((one) => [one.id, one])), entries, hostRuns, witnesses };
+  const answers = Map.groupBy(await readAnswers(installation), ({ commandId }) => commandId);
+  return { commands: new Map(commands.map((one) => [one.id, one])), entries, hostRuns, witnesses, answers };
 }
 
 /** The first few of many, so that a broken world does not fill a screen. */
@@ -152,7 +146,7 @@ function few(faults: readonly string[]): string[] {
 }
 
 /** I1: whatever a client was told is taken is there, once, and answered once. */
-function vanished({ load }: FaultWorld, { commands }: Records): string[] {
+function vanished({ load }: FaultWorld, { commands, answers }: Records): string[] {
   const seen = new Set<string>();
   return few(
     load.acknowledged.flatMap(({ commandId }) => {
@@ -160,9 +154,8 @@ function vanished({ load }: FaultWorld, { commands }: Records): string[] {
       if (seen.has(commandId)) return [`I1: ${commandId} was given to two callers`];
       seen.add(commandId);
       if (row === undefined) return [`I1: command ${commandId} was acknowledged and is not there`];
-      return row.results === 1
-        ? []
-        : [`I1: command ${commandId} was acknowledged and has ${row.results} results`];
+      const results = answers.get(commandId)?.length ?? 0;
+      return results === 1 ? [] : [`I1: command ${commandId} was acknowledged and has ${results} results`];
     }),
   );
 }
@@ -182,7 +175,7 @@ function twice({ witnesses }: Records): string[] {
 }
 
 /** I11: what happened is in the journal as begun, what is called done happened, what is called not done did not. */
-function untold({ witnesses, commands }: Records): string[] {
+function untold({ witnesses, answers }: Records): string[] {
   return few(
     witnesses.flatMap(({ host, effects, journal }) => {
       const done = new Set(effects.map(({ commandId }) => commandId));
@@ -201,7 +194,7 @@ function untold({ witnesses, commands }: Records): string[] {
         return result.outcome === 'refused' && done.has(commandId) ? [`${said}, and it happened`] : [];
       });
       const differs = [...journal.commands].flatMap(([commandId, { result }]) => {
-        const outcome = commands.get(commandId)?.outcome ?? null;
+        const outcome = answers.get(commandId)?.[0]?.outcome ?? null;
         return result === null || outcome === null || outcome === result.outcome
           ? []
           : [`I14: the server calls ${commandId} ${outcome}, ${host.name} ${result.outcome}`];
@@ -211,41 +204,35 @@ function untold({ witnesses, commands }: Records): string[] {
   );
 }
 
-/** Where the log speaks of each command's dispatch, and of its results: alone, or with others in one entry. */
-function placesOf({ entries, commands }: Records) {
-  const positions = new Map(entries.map(({ id }, position) => [id, position]));
-  const first = new Map<string, number>();
-  const results = new Map<string, number[]>();
-  entries.forEach(({ action, subjectId }, position) => {
-    if (subjectId === null) return;
-    if (action === 'command.dispatched' && !first.has(subjectId)) first.set(subjectId, position);
-    if (action === 'command.result') results.set(subjectId, [...(results.get(subjectId) ?? []), position]);
-  });
-  for (const { id, dispatchId, answerIds } of commands.values()) {
-    const dispatched = positions.get(dispatchId ?? '');
-    if (dispatched !== undefined) first.set(id, dispatched);
-    const answered = answerIds.flatMap((answerId) => positions.get(answerId) ?? []);
-    if (answered.length > 0) results.set(id, [...new Set([...(results.get(id) ?? []), ...answered])]);
-  }
-  return { first, results };
-}
-
 /** I5: every effect has its dispatch before it and its result after it in the log; every host run tells its way. */
-function unrecorded(records: Records): string[] {
-  const { witnesses, entries, hostRuns, commands } = records;
-  const { first, results } = placesOf(records);
+function unrecorded({ witnesses, entries, hostRuns, commands, answers }: Records): string[] {
+  const places = new Map(entries.map(({ id }, position) => [id, position]));
+  const told = new Map<string, number[]>();
+  entries.forEach(({ action, subjectId }, position) => {
+    const key = `${action} ${subjectId}`;
+    told.set(key, [...(told.get(key) ?? []), position]);
+  });
+  // Readings share an entry with others, orders have one each.
+  const spokenOf = (action: string, commandId: string, entryIds: readonly (string | null)[]): number[] =>
+    entryIds.some((id) => id !== null)
+      ? entryIds.flatMap((id) => places.get(id ?? '') ?? [])
+      : (told.get(`${action} ${commandId}`) ?? []);
+  const afterOf = (commandId: string): number[] =>
+    spokenOf('command.result', commandId, answers.get(commandId)?.map(({ entryId }) => entryId) ?? []);
   const effects = witnesses.flatMap(({ host, effects: own }) => own.map((effect) => ({ host, ...effect })));
   const faults = effects.flatMap(({ host, kind, commandId }) => {
-    const dispatched = first.get(commandId);
+    const [dispatched] = spokenOf('command.dispatched', commandId, [
+      commands.get(commandId)?.entryId ?? null,
+    ]);
     if (dispatched === undefined)
       return [`I5: ${host.name} has ${kind} for ${commandId}, which the log never dispatched`];
-    const after = results.get(commandId) ?? [];
+    const after = afterOf(commandId);
     const isTold = after.length === 1 && (after[0] ?? -1) > dispatched;
     return isTold ? [] : [`I5: ${commandId} has ${after.length} results after its dispatch in the log`];
   });
-  const silent = [...commands.values()]
-    .filter(({ id, results: held }) => held > 0 && !results.has(id))
-    .map(({ id }) => `I5: the result of ${id} has no entry in the log`);
+  const silent = [...answers.keys()]
+    .filter((id) => afterOf(id).length === 0)
+    .map((id) => `I5: the result of ${id} has no entry in the log`);
   const ways = hostRuns.flatMap(({ id, state }) => brokenWay(id, state, entries));
   return few([...faults, ...silent, ...ways]);
 }
@@ -276,23 +263,18 @@ function unreleased({ witnesses, entries, commands }: Records): string[] {
   );
 }
 
-async function heldSequences({ installation }: FaultWorld): Promise<Map<string, number[]>> {
-  const rows = await installation.query<{ agentId: string; seqs: number[] }>(
-    `select agent_id as "agentId", array_agg(seq order by seq) as seqs from ${heldResults} r group by agent_id`,
-  );
-  return new Map(rows.map(({ agentId, seqs }) => [agentId, seqs]));
-}
-
 /** I1: results that hosts have signed and the server does not hold. */
 export async function lostResults(world: FaultWorld): Promise<string[]> {
-  return gaps(await collect(world), await heldSequences(world));
+  return gaps(await collect(world));
 }
 
 /** What an agent has signed is held by the server, without a gap. */
-function gaps({ witnesses }: Records, held: ReadonlyMap<string, readonly number[]>): string[] {
+function gaps({ witnesses, answers }: Records): string[] {
+  const all = [...answers.values()].flat();
   return few(
     witnesses.flatMap(({ host, journal }) => {
-      const seqs = held.get(host.agentId) ?? [];
+      const own = all.filter(({ agentId }) => agentId === host.agentId);
+      const seqs = own.map(({ seq }) => seq).sort((a, b) => a - b);
       const gap = seqs.findIndex((seq, index) => seq !== index + 1);
       if (gap >= 0) return [`I1: the results of ${host.name} have a gap or a repetition at ${seqs[gap]}`];
       return seqs.length === journal.lastSeq

@@ -1,6 +1,6 @@
-import { heldResults } from '../harness/signed-results.ts';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Chance } from './chance.ts';
+import { readAnswers } from './answers.ts';
 import { Host, type Wrapping } from './hosts.ts';
 import { Installation, type Bend } from './installation.ts';
 import { judge, lostResults, type JudgeOptions, type Judgement } from './judge.ts';
@@ -126,12 +126,11 @@ export class FaultWorld {
   async served(sinceMs: number, limitMs: number): Promise<number> {
     await this.until('each host has answered a new command', limitMs, async () => {
       const fresh = this.load.acknowledged.filter(({ askedAtMs }) => askedAtMs >= sinceMs);
-      const rows = await this.installation.query<{ hostId: string }>(
-        `select distinct c.host_id as "hostId" from ${heldResults} r join commands c on c.id = r.command_id
-         where c.id = any($1)`,
-        [fresh.map(({ commandId }) => commandId)],
+      const answered = new Set((await readAnswers(this.installation)).map(({ commandId }) => commandId));
+      const rows = new Set(
+        fresh.filter(({ commandId }) => answered.has(commandId)).map(({ hostId }) => hostId),
       );
-      return rows.length === this.hosts.length;
+      return rows.size === this.hosts.length;
     });
     return Date.now();
   }
@@ -142,19 +141,18 @@ export class FaultWorld {
     await this.until('every acknowledged command is answered and every run has ended', limitMs, async () => {
       const [row] = await this.installation.query<{
         runs: number;
-        commands: number;
+
         outbox: number;
         unsealed: number;
       }>(
         `select (select count(*)::int from runs where state in ('scheduled', 'running', 'stopping')) as runs,
-           (select count(*)::int from commands c where c.id = any($1)
-              and not exists (select 1 from ${heldResults} r where r.command_id = c.id)) as commands,
            (select count(*)::int from outbox) as outbox,
            (select count(*)::int from audit_entries e
               where not exists (select 1 from audit_leaves l where l.entry_id = e.entry_id)) as unsealed`,
-        [this.load.acknowledged.map(({ commandId }) => commandId)],
       );
-      return row?.runs === 0 && row.commands === 0 && row.outbox === 0 && row.unsealed === 0;
+      const answered = new Set((await readAnswers(this.installation)).map(({ commandId }) => commandId));
+      const isAnswered = this.load.acknowledged.every(({ commandId }) => answered.has(commandId));
+      return row?.runs === 0 && isAnswered && row.outbox === 0 && row.unsealed === 0;
     });
   }
 

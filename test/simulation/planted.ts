@@ -97,8 +97,8 @@ export const plantedBugs: readonly PlantedBug[] = [
     name: 'acknowledged-before-it-is-durable',
     harm: 'a result is lost when the server dies at the wrong moment',
     file: `${commands}/commands.service.ts`,
-    find: 'await this.#sequencer.append(fresh.map((one) => ({ ...one, ...agent })));',
-    put: 'void this.#sequencer.append(fresh.map((one) => ({ ...one, ...agent }))).catch(() => undefined);',
+    find: 'await this.#sequencer.append(fresh.map((one) => ({ ...one, ...agent, isVisited })));',
+    put: 'void this.#sequencer.append(fresh.map((one) => ({ ...one, ...agent, isVisited }))).catch(() => undefined);',
   },
   {
     name: 'failed-commit-counts-as-durable',
