@@ -24,7 +24,10 @@ export interface HostsDeps {
   readonly fleet: Pick<FleetService, 'recordInventory'>;
   readonly trust: TrustModule;
   readonly audit: Pick<AuditService, 'checkpointAfter' | 'witness'>;
-  readonly commands: Pick<CommandsService, 'connected' | 'disconnected' | 'resultsHeld' | 'receiveResults'>;
+  readonly commands: Pick<
+    CommandsService,
+    'checkpointShown' | 'connected' | 'disconnected' | 'resultsHeld' | 'receiveResults'
+  >;
   readonly runs: Pick<RunsService, 'agentConnected' | 'heard' | 'progress' | 'lockChanged'>;
   readonly resultKeyOf: (tenantId: string, agentId: string) => Promise<Buffer | null>;
   readonly heartbeatS: number;
@@ -64,7 +67,7 @@ class Handlers implements HostsHandlers {
     const open = await commands.connected(identity);
     const resultsHeld = await commands.resultsHeld(tenantId, agentId);
     this.#seenSize.set(agentId, hello.treeSize);
-    const checkpoint = await this.#checkpointFrame(tenantId, hello.treeSize);
+    const checkpoint = await this.#checkpointFrame(identity, hello.treeSize);
     this.#resumeRuns(identity, hello);
     const servers = this.#deps.addresses();
     return [
@@ -129,7 +132,7 @@ class Handlers implements HostsHandlers {
     const witnessed = await this.#witness(identity, heartbeat.cosignature);
     if (witnessed !== null) this.#seenSize.set(agentId, witnessed);
     agents.service.heard(identity, heartbeat, witnessed);
-    const checkpoint = await this.#checkpointFrame(tenantId, this.#seenSize.get(agentId) ?? 0);
+    const checkpoint = await this.#checkpointFrame(identity, this.#seenSize.get(agentId) ?? 0);
     if (checkpoint !== null) link.send(agentId, checkpoint);
   }
 
@@ -153,7 +156,10 @@ class Handlers implements HostsHandlers {
   }
 
   /** The newest checkpoint for whoever has seen `fromSize` entries. Most agents have seen the same: they share the proof. */
-  async #checkpointFrame(tenantId: string, fromSize: number): Promise<ServerFrame | null> {
+  async #checkpointFrame(
+    { tenantId, agentId }: AgentIdentity,
+    fromSize: number,
+  ): Promise<ServerFrame | null> {
     const nowMs = this.#deps.clock.now();
     const key = `${tenantId} ${fromSize}`;
     let known = this.#growth.get(key);
@@ -167,9 +173,9 @@ class Handlers implements HostsHandlers {
       this.#growth.set(key, known);
     }
     const growth = await known.found;
-    return growth === null
-      ? null
-      : { type: 'checkpoint', checkpoint: growth.checkpoint, proof: growth.proof };
+    if (growth === null) return null;
+    this.#deps.commands.checkpointShown(agentId, growth.size);
+    return { type: 'checkpoint', checkpoint: growth.checkpoint, proof: growth.proof };
   }
 
   async #policyFrames(tenantId: string, afterEpoch: number): Promise<ServerFrame[]> {

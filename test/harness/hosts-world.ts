@@ -195,6 +195,7 @@ export type HostsWorld = Awaited<ReturnType<typeof startHostsWorld>>;
 
 /** Commands and runs have suites of their own; here nothing is ordered. */
 const silentCommands: HostsDeps['commands'] = {
+  checkpointShown: () => undefined,
   connected: () => Promise.resolve([]),
   disconnected: () => undefined,
   resultsHeld: () => Promise.resolve(0),

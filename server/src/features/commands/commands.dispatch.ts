@@ -20,12 +20,20 @@ const frameSize = 500;
 const retryMs = 500;
 // An agent refuses a proof to a checkpoint that it no longer remembers; it keeps the last 128, one a heartbeat.
 const proofLifeMs = 5 * 60_000;
+const maxProofTries = 5;
+
+/** Number of leaves that a checkpoint speaks of: its second line (C2SP tlog-checkpoint). */
+function checkpointSize(note: string): number {
+  return Number(note.split('\n', 2)[1] ?? 0);
+}
 
 /** Hands durable commands to connected agents. What cannot be handed over now is handed over when the agent is back. */
 export class Dispatch {
   readonly #deps: DispatchDeps;
   /** Releases that each agent got on its present connection, and when (milliseconds of `performance.now`). */
   readonly #known = new Map<string, Map<string, number>>();
+  /** Size of the log that each agent was shown last on its present connection. */
+  readonly #shown = new Map<string, number>();
   /** Readings that an agent was too slow to take. */
   readonly #held = new Map<string, Command[]>();
   #timer: NodeJS.Timeout | undefined;
@@ -41,7 +49,13 @@ export class Dispatch {
 
   disconnected(agentId: string): void {
     this.#known.delete(agentId);
+    this.#shown.delete(agentId);
     this.#held.delete(agentId);
+  }
+
+  /** A checkpoint of this size was sent to the agent: whatever follows must not speak of an older one. */
+  shown(agentId: string, size: number): void {
+    this.#shown.set(agentId, Math.max(size, this.#shown.get(agentId) ?? 0));
   }
 
   stop(): void {
@@ -62,19 +76,29 @@ export class Dispatch {
 
   /** True when the order was handed over, with the release that it belongs to before it. */
   async sendOrder(tenantId: string, order: OrderRow): Promise<boolean> {
-    const { agentId, releaseId, hostId } = order;
+    const { agentId, releaseId } = order;
     if (!this.#deps.link.isConnected(agentId)) return false;
     const known = this.#known.get(agentId) ?? new Map<string, number>();
     this.#known.set(agentId, known);
     const sentAtMs = known.get(releaseId) ?? -Infinity;
     if (performance.now() - sentAtMs > proofLifeMs) {
-      const bundle = await this.#deps.bundleFor(tenantId, releaseId, hostId);
+      const bundle = await this.#bundleFor(tenantId, order);
       // The connection may have been replaced meanwhile; the new one knows nothing.
       if (this.#known.get(agentId) !== known) return false;
       if (this.#deps.link.send(agentId, { type: 'release', releaseId, bundle }) !== 'sent') return false;
       known.set(releaseId, performance.now());
     }
     return this.#deps.link.send(agentId, { type: 'commands', commands: [orderFrame(order)] }) === 'sent';
+  }
+
+  /** With a proof that is no older than what the agent was shown while it was made: that would look like a log that went back. */
+  async #bundleFor(tenantId: string, { agentId, releaseId, hostId }: OrderRow): Promise<ReleaseBundle> {
+    let bundle = await this.#deps.bundleFor(tenantId, releaseId, hostId);
+    for (let tries = 1; tries < maxProofTries; tries += 1) {
+      if (checkpointSize(bundle.audit.checkpoint) >= (this.#shown.get(agentId) ?? 0)) return bundle;
+      bundle = await this.#deps.bundleFor(tenantId, releaseId, hostId);
+    }
+    return bundle;
   }
 
   #sendCommands(agentId: string, commands: readonly Command[]): void {

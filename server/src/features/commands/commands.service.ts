@@ -189,6 +189,11 @@ export class CommandsService {
     return open.length === 0 ? [] : [{ type: 'commands', commands: open }];
   }
 
+  /** The agent was sent a checkpoint of the audit log with so many entries. */
+  checkpointShown(agentId: string, size: number): void {
+    this.#dispatch.shown(agentId, size);
+  }
+
   disconnected(agent: AgentRef): void {
     this.#dispatch.disconnected(agent.agentId);
     this.#acknowledgements.forget(agent.agentId);
