@@ -15,6 +15,7 @@ import { startIssuer, type TestIssuer } from '../harness/issuer.ts';
 import { RecordedAgent } from '../harness/recorded-agent.ts';
 import { startRedis, type TestRedis } from '../harness/redis.ts';
 import { runServerCommand, ServerNode } from '../harness/server-node.ts';
+import { heldResults } from '../harness/signed-results.ts';
 
 /** A client of the installation with one host; each machine is one host in each tenant. */
 interface Client {
@@ -178,7 +179,7 @@ describe('two server processes on one database', () => {
     // Every acknowledged command has its result, and no effect came twice.
     await vi.waitFor(async () => {
       const { rows } = await admin.query<{ id: string; results: number }>(
-        `select c.id, (select count(*)::int from command_results r where r.command_id = c.id) as results from commands c`,
+        `select c.id, (select count(*)::int from ${heldResults} r where r.command_id = c.id) as results from commands c`,
       );
       const results = new Map(rows.map((row) => [row.id, row.results]));
       expect(acknowledged.filter((id) => results.get(id) !== 1)).toEqual([]);
