@@ -125,7 +125,11 @@ async function copyDatabase(installation: Installation, from: string, to: string
   await run('alter database atlas with allow_connections false');
   try {
     await run(`select pg_terminate_backend(pid) from pg_stat_activity where datname in ('${from}', '${to}')`);
-    if (to === 'atlas') await run('drop database atlas with (force)');
+    if (to === 'atlas') {
+      // As whoever restores does: no server goes on with what it remembers.
+      process.kill(installation.pidOf('server'), 'SIGKILL');
+      await run('drop database atlas with (force)');
+    }
     await run(`create database ${to} template ${from} owner atlas_owner`);
   } finally {
     await run('alter database atlas with allow_connections true');
@@ -173,7 +177,8 @@ export const databases: readonly LiveFault[] = [
     kind: 'live',
     spoils: true,
     title: 'Server’s database rolled back to an older copy',
-    method: 'a copy of the database is put in its place after more readings and a whole run',
+    method:
+      'the server is killed and a copy of the database put in its place, after more readings and a whole run',
     invariant: 'I2, I6: seen at once, nothing is run again; the log is halted until people decide',
     inject: async ({ world, say }) => {
       const { installation } = world;

@@ -25,7 +25,7 @@ export interface Injected {
   readonly seen?: string;
   /** Names of hosts whose journal is no witness any more, for it was taken away or was lied to; their own record of effects is. */
   readonly forgetful?: readonly string[];
-  /** No life is expected after this fault: recovery and rest are not waited for. */
+  /** Nothing is judged after the injection, which has judged for itself: the history that was put back is not the one that was lived. */
   readonly isFinal?: boolean;
 }
 

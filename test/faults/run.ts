@@ -68,8 +68,12 @@ export class FaultRun {
     const chance = new Chance(seed ^ Number(fault.ids[0]?.slice(1)));
     const runsBefore = world.runIds.length;
     const injected: Injected = (await fault.inject({ world, chance, isSmoke, say })) ?? {};
-    const healedAtMs = injected.healedAtMs ?? Date.now();
-    const recoveredS = injected.isFinal === true ? null : await this.#recover(world, fault, healedAtMs);
+    if (injected.isFinal === true) {
+      await this.close();
+      const { broken = [], seen = '' } = injected;
+      return { verdict: verdictOf(broken), broken, recoveredS: null, seen };
+    }
+    const recoveredS = await this.#recover(world, fault, injected.healedAtMs ?? Date.now());
     const judged = await world.judge({
       mayHarmHosts: fault.mayHarmHosts === true,
       forgetful: injected.forgetful ?? [],
