@@ -4,6 +4,7 @@ import { payloadTypes } from '#contract/dsse.ts';
 import { newId } from '../../server/src/platform/ids.ts';
 import { createWebAuthnKey } from '../harness/software-key.ts';
 import { patience, ThiefWorld } from '../harness/thief-world.ts';
+import { heldResults } from '../harness/signed-results.ts';
 
 const jcs = (value: unknown): Buffer => Buffer.from(canonicalize(value) ?? '');
 
@@ -97,7 +98,7 @@ describe('a thief in the database, while the honest server runs', () => {
     await agent.stop();
     await agent.start();
     await vi.waitFor(async () => {
-      const rows = await desk.query('select code from command_results where command_id = $1', [commandId]);
+      const rows = await desk.query(`select code from ${heldResults} r where command_id = $1`, [commandId]);
       expect(rows).toEqual([{ code: 'order_not_released' }]);
     }, patience);
   });
