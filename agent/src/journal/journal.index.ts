@@ -108,8 +108,9 @@ export class JournalIndex {
 
   /** Results behind a sequence, also held ones: a server that was put back to an older state asks for them again. */
   resultsAfter(seq: number): CommandResult[] {
-    const results = [...this.commands.values()].flatMap(({ result }) => result ?? []);
-    return results.filter((result) => result.seq > seq);
+    const bySeq = new Map(this.unheld);
+    for (const { result } of this.commands.values()) if (result !== null) bySeq.set(result.seq, result);
+    return [...bySeq.values()].filter((result) => result.seq > seq);
   }
 
   /** Commands accepted and not finished, oldest first. */

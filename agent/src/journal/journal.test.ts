@@ -104,6 +104,17 @@ describe('the journal', () => {
     await journal.close();
   });
 
+  it('gives every result that is not held, also the first one of a command that has two', async () => {
+    const journal = await Journal.open(file, Date.now());
+    const command = commandOf();
+    await runThrough(journal, command);
+    const first = journal.index.commands.get(command.commandId)?.result;
+    if (!first) throw new Error('there is no result');
+    await journal.append({ t: 'done', commandId: command.commandId, result: { ...first, seq: 2 } });
+    expect(journal.index.resultsAfter(0).map(({ seq }) => seq)).toEqual([1, 2]);
+    await journal.close();
+  });
+
   it('gives again what the server once held, to one that was put back to an older state', async () => {
     const journal = await Journal.open(file, Date.now());
     for (let n = 0; n < 3; n += 1) await runThrough(journal, commandOf());

@@ -170,4 +170,14 @@ describe('after the agent was killed', () => {
     expect(results).toMatchObject([{ outcome: 'failed', code: 'crashed' }]);
     expect(effects).toEqual([]);
   });
+
+  it('a command that arrives while the past is being settled is not taken for a part of it', async () => {
+    const { journal, runner, verbs } = await live(() => Promise.resolve(succeed()));
+    const past = journal.index.open();
+    const command = preflight();
+    await journal.append({ t: 'received', at: new Date().toISOString(), command });
+    await resumeOpenCommands({ journal, runner, verbs, getBundle: () => Promise.resolve(null) }, past);
+    expect(results).toEqual([]);
+    expect(journal.index.open().map((entry) => entry.command.commandId)).toEqual([command.commandId]);
+  });
 });

@@ -46,8 +46,11 @@ async function judge(entry: JournalCommand, deps: ResumptionDeps): Promise<VerbO
  * After a start: says of every open command whether its effect happened. Each ends done, not run, or indeterminate;
  * none is run again.
  */
-export async function resumeOpenCommands(deps: ResumptionDeps): Promise<void> {
-  for (const entry of deps.journal.index.open()) {
-    await deps.runner.finish(entry.command, await judge(entry, deps));
+export async function resumeOpenCommands(
+  deps: ResumptionDeps,
+  past: readonly JournalCommand[] = deps.journal.index.open(),
+): Promise<void> {
+  for (const entry of past) {
+    if (entry.state !== 'done') await deps.runner.finish(entry.command, await judge(entry, deps));
   }
 }

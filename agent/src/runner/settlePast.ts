@@ -43,6 +43,8 @@ async function recordStory({ command, outcome }: RollbackStory, deps: PastDeps):
 
 /** What a former life left open: first the rollback that went through a restart, then every open command. */
 export async function settlePast(deps: PastDeps): Promise<void> {
+  // What arrives while the past is being settled belongs to this life: it waits for its turn.
+  const past = deps.journal.index.open();
   const story = await tellRollback({
     guardian: deps.guardian,
     runs: deps.runs,
@@ -62,5 +64,5 @@ export async function settlePast(deps: PastDeps): Promise<void> {
     const { rollbackBy, phasesMs } = story.outcome.facts;
     log('rollback.told', { by: rollbackBy, outcome: story.outcome.outcome, phasesMs });
   }
-  await resumeOpenCommands(deps);
+  await resumeOpenCommands(deps, past);
 }
