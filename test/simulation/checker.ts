@@ -111,7 +111,9 @@ function untrue(world: SimulatedWorld, hostRuns: readonly HostRunRow[]): string[
   for (const host of world.hosts) {
     const { hostId } = world.idsOf(host);
     const own = hostRuns.filter((one) => one.hostId === hostId && one.replacedBy === null);
-    const last = own.findLast(({ startedAt }) => startedAt !== null);
+    // Of two runs the one that was released first may come to a host last.
+    const started = own.filter(({ startedAt }) => startedAt !== null);
+    const last = started.sort((one, other) => Number(one.startedAt) - Number(other.startedAt)).at(-1);
     if (last !== undefined && host.isUp) faults.push(...lies(host, last, own));
   }
   return faults;
