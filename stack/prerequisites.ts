@@ -120,6 +120,17 @@ const suitePrerequisites: Record<string, Prerequisite[]> = {
     program('systemd-nspawn', ['systemd-container'], ['démarre les machines', 'boots the machines']),
     program('nft', ['nftables'], ['réseau des machines', 'network of the machines']),
     program('ip', ['iproute2'], ['réseau des machines', 'network of the machines']),
+    program(
+      'ssh',
+      ['openssh-client'],
+      ['atteint les machines sans agent', 'reaches machines without an agent'],
+    ),
+    {
+      name: 'python3-venv',
+      packages: ['python3-venv'],
+      purpose: ['fait tourner Ansible', 'runs Ansible'],
+      isPresent: () => spawnSync('python3', ['-c', 'import venv, ensurepip']).status === 0,
+    },
     {
       name: 'debian-archive-keyring',
       packages: ['debian-archive-keyring'],
