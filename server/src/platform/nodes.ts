@@ -1,10 +1,10 @@
 import { sql } from 'kysely';
-import pg from 'pg';
 import type { Clock } from './clock.ts';
 import type { Db } from './db.ts';
 import type { NewId } from './ids.ts';
 import type { Logger } from './log.ts';
 import type { JsonObject } from './schema.gen.ts';
+import { keepSession, type SessionAccess } from './session.ts';
 
 /** What one node says to the others: a topic and identifiers, never the matter itself. */
 interface Word {
@@ -34,7 +34,7 @@ interface NodesOptions {
   readonly clock: Clock;
   readonly newId: NewId;
   /** Connection of the system role, for the session that listens. */
-  readonly session: { readonly connectionString: string; readonly password?: string };
+  readonly session: SessionAccess;
 }
 
 const channel = 'atlas_nodes';
@@ -64,13 +64,19 @@ export function packWords(from: string, words: readonly Word[]): string[] {
   return packed;
 }
 
+function untilAborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}
+
 class PostgresNodes implements Nodes {
   readonly id: string;
   readonly #options: NodesOptions;
   readonly #listeners = new Map<string, ((payload: JsonObject) => void)[]>();
   readonly #onMissed: (() => void)[] = [];
   readonly #stopping = new AbortController();
-  #lost = new AbortController();
   #waiting: Word[] = [];
   #sending: Promise<void> = Promise.resolve();
   #running: Promise<void> | undefined;
@@ -105,7 +111,6 @@ class PostgresNodes implements Nodes {
 
   readonly stop = async (): Promise<void> => {
     this.#stopping.abort();
-    this.#lost.abort();
     await this.#sending;
     await this.#running;
   };
@@ -118,43 +123,18 @@ class PostgresNodes implements Nodes {
     );
   }
 
-  async #run(): Promise<void> {
-    const { clock, log } = this.#options;
-    while (!this.#stopping.signal.aborted) {
-      try {
-        await this.#session();
-      } catch (error) {
-        log.warn({ err: error }, 'the session that hears other nodes was lost; another is opened');
-        await clock.sleep(retryMs, this.#stopping.signal);
-      }
-    }
-  }
-
-  async #session(): Promise<void> {
-    const { password, connectionString } = this.#options.session;
-    const client = new pg.Client({
-      connectionString,
-      ...(password === undefined ? {} : { password }),
-      application_name: 'atlas-nodes',
-      keepAlive: true,
+  #run(): Promise<void> {
+    const { clock, log, session } = this.#options;
+    const stopping = this.#stopping.signal;
+    return keepSession({
+      ...{ access: session, name: 'atlas-nodes', clock, log, retryMs, stopping, channels: [channel] },
+      heard: (_channel, payload) => this.#receive(payload),
+      live: async (_client, lost) => {
+        for (const listener of this.#onMissed) listener();
+        await untilAborted(AbortSignal.any([lost, stopping]));
+        if (!stopping.aborted) lost.throwIfAborted();
+      },
     });
-    this.#lost = new AbortController();
-    const lost = this.#lost;
-    client.on('error', () => lost.abort());
-    client.on('end', () => lost.abort());
-    client.on('notification', ({ payload }) => this.#receive(payload ?? ''));
-    try {
-      await client.connect();
-      await client.query(`listen ${channel}`);
-      for (const listener of this.#onMissed) listener();
-      await new Promise<void>((resolve) => {
-        if (lost.signal.aborted || this.#stopping.signal.aborted) resolve();
-        else lost.signal.addEventListener('abort', () => resolve(), { once: true });
-      });
-    } finally {
-      await client.end().catch(() => undefined);
-    }
-    if (!this.#stopping.signal.aborted) throw new Error('the connection ended');
   }
 
   #receive(text: string): void {

@@ -1,9 +1,10 @@
 import { sql } from 'kysely';
-import pg from 'pg';
+import type pg from 'pg';
 import type { Clock } from './clock.ts';
 import type { AnyTx, Db, SystemTx } from './db.ts';
 import type { Logger } from './log.ts';
 import type { JsonObject } from './schema.gen.ts';
+import { keepSession, type SessionAccess } from './session.ts';
 
 /** A committed row of the outbox. */
 export interface OutboxMessage {
@@ -47,7 +48,7 @@ interface OutboxOptions {
   readonly log: Logger;
   readonly clock: Clock;
   /** Connection of the system role, for the relay's own session: its lock and its wake-ups. */
-  readonly session: { readonly connectionString: string; readonly password?: string };
+  readonly session: SessionAccess;
 }
 
 const channel = 'atlas_outbox';
@@ -113,46 +114,27 @@ class OutboxRelay implements Outbox {
       .catch((error: unknown) => log.debug({ err: error }, 'the wake-up of the relay was not sent'));
   }
 
-  async #run(): Promise<void> {
-    const { clock, log } = this.#options;
-    while (!this.#stopping.signal.aborted) {
-      try {
-        await this.#session();
-      } catch (error) {
-        log.warn({ err: error }, 'the outbox relay lost its session and opens another');
-        await clock.sleep(pollMs, this.#stopping.signal);
-      }
-    }
+  #run(): Promise<void> {
+    const { clock, log, session } = this.#options;
+    return keepSession({
+      ...{ access: session, name: 'atlas-relay', clock, log, retryMs: pollMs },
+      stopping: this.#stopping.signal,
+      channels: [channel],
+      heard: () => this.#wake.abort(),
+      live: (client, lost) => this.#live(client, lost),
+    });
   }
 
-  /** Holds one connection: the advisory lock that makes this process the relay lives and dies with it. */
-  async #session(): Promise<void> {
-    const { password, connectionString } = this.#options.session;
-    const client = new pg.Client({
-      connectionString,
-      ...(password === undefined ? {} : { password }),
-      application_name: 'atlas-relay',
-      keepAlive: true,
-    });
-    let lost: Error | undefined;
-    client.on('error', (error) => {
-      lost = error;
-      this.#wake.abort();
-    });
-    client.on('notification', () => this.#wake.abort());
-    await client.connect();
-    try {
-      await client.query(`listen ${channel}`);
-      while (!this.#stopping.signal.aborted) {
-        if (lost !== undefined) throw lost;
-        const { rows } = await client.query<{ leads: boolean }>(
-          `select exists (select 1 from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()) or pg_try_advisory_lock(${leaderLock}) as leads`,
-        );
-        if (rows[0]?.leads === true) await this.#drain();
-        await this.#pause();
-      }
-    } finally {
-      await client.end().catch(() => undefined);
+  /** The advisory lock that makes this process the relay lives and dies with the session. */
+  async #live(client: pg.Client, lost: AbortSignal): Promise<void> {
+    lost.addEventListener('abort', () => this.#wake.abort(), { once: true });
+    while (!this.#stopping.signal.aborted) {
+      lost.throwIfAborted();
+      const { rows } = await client.query<{ leads: boolean }>(
+        `select exists (select 1 from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()) or pg_try_advisory_lock(${leaderLock}) as leads`,
+      );
+      if (rows[0]?.leads === true) await this.#drain();
+      await this.#pause();
     }
   }
 

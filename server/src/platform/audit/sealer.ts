@@ -1,9 +1,10 @@
-import pg from 'pg';
+import type pg from 'pg';
 import { sql } from 'kysely';
 import type { Clock } from '../clock.ts';
 import type { Db } from '../db.ts';
 import { AppError } from '../errors.ts';
 import type { Logger } from '../log.ts';
+import { keepSession, type SessionAccess } from '../session.ts';
 import type { LogKey } from './checkpoint.ts';
 import { emptyFrontier, frontierRoot, type Frontier } from './frontier.ts';
 import type { HeadMemory } from './headMemory.ts';
@@ -48,7 +49,7 @@ export interface SealerOptions {
   readonly key: LogKey;
   readonly memory: HeadMemory;
   /** The sealer's own session: its lock and its wake-ups live and die with it. */
-  readonly session: { readonly connectionString: string; readonly password?: string };
+  readonly session: SessionAccess;
   /** Called once when a log is found broken. */
   readonly onHalted?: (tenantId: string, why: string) => void;
   /** Entries sealed at most in one flush. */
@@ -175,55 +176,40 @@ class DatabaseSealer implements Sealer {
       .catch((error: unknown) => log.debug({ err: error }, 'the wake-up of the sealer was not sent'));
   }
 
-  async #run(): Promise<void> {
-    const { clock, log } = this.#options;
-    while (!this.#stopping.signal.aborted) {
-      try {
-        await this.#session();
-      } catch (error) {
-        log.warn({ err: error }, 'the sealer lost its session and opens another');
-        await clock.sleep(pollMs, this.#stopping.signal);
-      } finally {
-        this.#leads = false;
-      }
-    }
+  #run(): Promise<void> {
+    const { clock, log, session } = this.#options;
+    return keepSession({
+      ...{ access: session, name: 'atlas-sealer', clock, log, retryMs: pollMs },
+      stopping: this.#stopping.signal,
+      channels: [pendingChannel, sealedChannel],
+      heard: (channel) => {
+        if (channel === pendingChannel) {
+          // Who wrote them is another process, and may be waiting.
+          this.#wake.abort();
+          this.#hurry.abort();
+        } else this.#tellWaiters([...this.#waiters.keys()]);
+      },
+      live: (client, lost) => this.#live(client, lost),
+    });
   }
 
-  async #session(): Promise<void> {
-    const { connectionString, password } = this.#options.session;
-    const client = new pg.Client({
-      connectionString,
-      ...(password === undefined ? {} : { password }),
-      application_name: 'atlas-sealer',
-      keepAlive: true,
-    });
-    let lost: Error | undefined;
-    const lose = (error: Error): void => {
-      lost ??= error;
+  /** Seals as long as this session holds the lock of the database. */
+  async #live(client: pg.Client, lost: AbortSignal): Promise<void> {
+    const lose = (): void => {
       this.#leads = false;
       this.#wake.abort();
       this.#hurry.abort();
     };
-    client.on('error', lose);
-    client.on('end', () => lose(new Error('the session ended')));
-    client.on('notification', ({ channel }) => {
-      if (channel === pendingChannel) {
-        // Who wrote them is another process, and may be waiting.
-        this.#wake.abort();
-        this.#hurry.abort();
-      } else this.#tellWaiters([...this.#waiters.keys()]);
-    });
-    await client.connect();
+    lost.addEventListener('abort', lose, { once: true });
     try {
-      await client.query(`listen ${pendingChannel}; listen ${sealedChannel}`);
       while (!this.#stopping.signal.aborted) {
-        if (lost !== undefined) throw lost;
+        lost.throwIfAborted();
         this.#leads ||= await tryLead(client);
         if (this.#leads) await this.#drain();
         await this.#pause();
       }
     } finally {
-      await client.end().catch(() => undefined);
+      this.#leads = false;
     }
   }
 
