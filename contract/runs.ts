@@ -31,59 +31,6 @@ export const hostRunStates = [
 ] as const;
 export type HostRunState = (typeof hostRunStates)[number];
 
-/** Allowed transitions: the server refuses every other one, in SQL and in the pure core. */
-export const hostRunTransitions: Readonly<Record<HostRunState, readonly HostRunState[]>> = {
-  planned: ['preflight', 'cancelled', 'missed', 'superseded'],
-  preflight: ['guarding', 'failed', 'cancelled', 'agent_lost', 'missed'],
-  guarding: ['guarded', 'failed', 'cancelled', 'agent_lost'],
-  guarded: ['downloading', 'cancelled', 'failed', 'missed'],
-  downloading: ['installing', 'failed', 'cancelled', 'agent_lost', 'missed'],
-  installing: [
-    'awaiting_restart',
-    'verifying',
-    'rollback_decision',
-    'rolling_back',
-    'rolled_back',
-    'agent_lost',
-    'failed',
-  ],
-  awaiting_restart: ['restarting', 'rollback_decision', 'agent_lost', 'rolled_back'],
-  restarting: ['verifying', 'rollback_decision', 'rolling_back', 'rolled_back', 'agent_lost'],
-  verifying: ['committing', 'rollback_decision', 'rolling_back', 'rolled_back', 'agent_lost'],
-  committing: ['committed', 'rolling_back', 'rolled_back', 'agent_lost', 'rollback_decision'],
-  committed: [],
-  rollback_decision: ['rolling_back', 'rolled_back', 'rollback_failed', 'failed', 'agent_lost'],
-  rolling_back: ['rolled_back', 'rollback_failed', 'agent_lost'],
-  rolled_back: [],
-  rollback_failed: ['rolled_back'],
-  agent_lost: [
-    'preflight',
-    'guarding',
-    'guarded',
-    'downloading',
-    'installing',
-    'awaiting_restart',
-    'restarting',
-    'verifying',
-    'committing',
-    'committed',
-    'rollback_decision',
-    'rolling_back',
-    'rolled_back',
-    'rollback_failed',
-    'failed',
-    'cancelled',
-  ],
-  cancelled: [],
-  missed: [],
-  failed: [],
-  superseded: [],
-};
-
-export const terminalHostRunStates = hostRunStates.filter(
-  (state) => hostRunTransitions[state].length === 0 || state === 'rollback_failed',
-);
-
 export const runStates = [
   'scheduled',
   'running',
@@ -96,13 +43,7 @@ export const runStates = [
 ] as const;
 export type RunState = (typeof runStates)[number];
 
-/** One table serves the server's rule and the button's disabled reason. */
-export const runActions = {
-  pause: ['running'],
-  resume: ['paused'],
-  cancel: ['scheduled', 'running', 'paused'],
-} as const satisfies Record<string, readonly RunState[]>;
-
+/** One table serves the server's rule and the button's disabled reason; those of a run are in `run-transitions.ts`. */
 export const hostRunActions = {
   /** A new attempt of the same released orders: only while the release is still in its window and nothing was changed on the host. */
   retry: ['failed', 'cancelled', 'missed'],

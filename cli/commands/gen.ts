@@ -14,6 +14,7 @@ const documents = [
   'docs/openapi.json',
   'docs/configuration.md',
   'docs/errors.md',
+  'docs/states.md',
   'THIRD-PARTY-NOTICES.md',
 ] as const;
 
@@ -23,8 +24,8 @@ export function registerGen(program: Command, context: CliContext): void {
     .command('gen')
     .description(
       context.text([
-        'écrit de nouveau les fichiers générés : types de la base, OpenAPI, configuration, erreurs, licences',
-        'writes the generated files again: database types, OpenAPI, configuration, errors, licences',
+        'écrit de nouveau les fichiers générés : types de la base, OpenAPI, configuration, erreurs, états, licences',
+        'writes the generated files again: database types, OpenAPI, configuration, errors, states, licences',
       ]),
     )
     .option(
@@ -57,6 +58,7 @@ async function withFreshDocuments(
   const fresh = (name: string): string => path.join(folder, path.basename(name));
   try {
     await generate(context, 'server/src/gen.main.ts', folder);
+    await generate(context, 'server/src/features/runs/states.main.ts', folder);
     appendFileSync(fresh('docs/configuration.md'), renderCommandVariables());
     writeFileSync(fresh('THIRD-PARTY-NOTICES.md'), renderNotices(context.directories.root));
     use(fresh);

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import path from 'node:path';
-import { terminalHostRunStates, type HostRunState } from '#contract/runs.ts';
+import { terminalHostRunStates } from '#contract/run-transitions.ts';
+import type { HostRunState } from '#contract/runs.ts';
 import type { JournalIndex } from '../../agent/src/journal/journal.index.ts';
 import { brokenWay } from '../simulation/checker.ts';
 import { readAnswers, type Answer } from './answers.ts';

@@ -1,4 +1,5 @@
-import { runStates, terminalHostRunStates, hostRunTransitions, type HostRunState } from '#contract/runs.ts';
+import { hostRunTransitions, terminalHostRunStates } from '#contract/run-transitions.ts';
+import { runStates, type HostRunState } from '#contract/runs.ts';
 import { decodeJournal } from '../../agent/src/journal/frames.ts';
 import { JournalIndex } from '../../agent/src/journal/journal.index.ts';
 import type { JournalRecord } from '../../agent/src/journal/journal.record.ts';
@@ -188,7 +189,7 @@ export function brokenWay(id: string, state: HostRunState, entries: readonly Ent
     if (action !== 'host_run.transitioned' || subjectId !== id) continue;
     const [from, to] = [String(details.from), String(details.to)];
     if (from !== at) return [`I5: the log goes from ${at} to ${from} without saying how`];
-    const allowed: readonly string[] = hostRunTransitions[from as HostRunState];
+    const allowed = Object.keys(hostRunTransitions[from as HostRunState]);
     if (!allowed.includes(to)) return [`a host run went from ${from} to ${to}, which no rule allows`];
     at = to;
   }

@@ -1,6 +1,6 @@
 import type { ResultCode, ResultFacts, Outcome } from '#contract/results.ts';
 import type { Decision, HostRunOutcomes, HostRunState } from '#contract/runs.ts';
-import { terminalHostRunStates } from '#contract/runs.ts';
+import { terminalHostRunStates, type HostRunCause } from '#contract/run-transitions.ts';
 import type { OrderStep } from '#contract/trust.ts';
 import type { Hold } from './group-budget.policy.ts';
 
@@ -111,7 +111,12 @@ export type HostRunEvent =
   | SelfRollback;
 
 export type Effect =
-  | { readonly type: 'transition'; readonly from: HostRunState; readonly to: HostRunState }
+  | {
+      readonly type: 'transition';
+      readonly from: HostRunState;
+      readonly to: HostRunState;
+      readonly cause: HostRunCause;
+    }
   /** Give this order under a new command. */
   | { readonly type: 'send'; readonly step: OrderStep; readonly attempt: number }
   /** Give the same command once more: the agent's journal answers for what it has done. */

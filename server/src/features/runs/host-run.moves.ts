@@ -1,9 +1,5 @@
-import {
-  hostRunTransitions,
-  type Decision,
-  type HostRunOutcomes,
-  type HostRunState,
-} from '#contract/runs.ts';
+import { hostRunCauses, mayMoveHostRun, type HostRunCause } from '#contract/run-transitions.ts';
+import type { Decision, HostRunOutcomes, HostRunState } from '#contract/runs.ts';
 import type { OrderStep } from '#contract/trust.ts';
 import { totalBy, windowEnd } from './host-run.clocks.ts';
 import { isTerminal, type DecisionCode, type Effect, type HostRun } from './host-run.model.ts';
@@ -13,9 +9,12 @@ export interface Draft {
   run: HostRun;
   readonly effects: Effect[];
   readonly nowMs: number;
+  /** Why the next transition happens: what happened, or what was said of it since. */
+  cause: HostRunCause;
 }
 
-const runningStates: Readonly<Record<OrderStep, HostRunState>> = {
+/** The state in which a host works on the order of a step. */
+export const runningStates: Readonly<Record<OrderStep, HostRunState>> = {
   preflight: 'preflight',
   guard: 'guarding',
   download: 'downloading',
@@ -26,12 +25,12 @@ const runningStates: Readonly<Record<OrderStep, HostRunState>> = {
   rollback: 'rolling_back',
 };
 
-const restartWindowMs = 24 * 60 * 60 * 1000;
 /** Loop breakers. The host counts its restarts too. */
-const maxRestarts = 3;
-const maxRounds = 5;
+export const breakers = { restarts: 3, restartsWithinMs: 24 * 60 * 60 * 1000, rounds: 5 } as const;
 
+/** Says why. What was said last is the cause of the transition that follows. */
 export function note(draft: Draft, code: DecisionCode, values: Decision['values'] = {}): void {
+  draft.cause = hostRunCauses.find((cause) => cause === code) ?? draft.cause;
   draft.effects.push({ type: 'decide', code, values });
 }
 
@@ -43,13 +42,13 @@ export function setOutcomes(draft: Draft, change: Partial<HostRunOutcomes>): voi
   patch(draft, { outcomes: { ...draft.run.outcomes, ...change } });
 }
 
-/** Enters a state, its total clock started. A transition that the contract does not list is a bug and throws. */
+/** Enters a state, its total clock started. A transition or a cause that the contract does not list is a bug and throws. */
 export function move(draft: Draft, to: HostRunState): void {
   const from = draft.run.state;
-  if (!hostRunTransitions[from].includes(to)) {
-    throw new Error(`illegal transition of a host run: ${from} to ${to}`);
+  if (!mayMoveHostRun(from, to, draft.cause)) {
+    throw new Error(`illegal transition of a host run: ${from} to ${to} because of ${draft.cause}`);
   }
-  draft.effects.push({ type: 'transition', from, to });
+  draft.effects.push({ type: 'transition', from, to, cause: draft.cause });
   patch(draft, {
     state: to,
     sinceMs: draft.nowMs,
@@ -61,7 +60,7 @@ export function move(draft: Draft, to: HostRunState): void {
 
 /** Ends the host run in the given state if the way there is open, otherwise as failed. */
 export function endAs(draft: Draft, to: 'missed' | 'cancelled'): void {
-  move(draft, hostRunTransitions[draft.run.state].includes(to) ? to : 'failed');
+  move(draft, mayMoveHostRun(draft.run.state, to, draft.cause) ? to : 'failed');
   if (draft.run.outcomes.guard === 'taken') setOutcomes(draft, { guard: 'kept' });
 }
 
@@ -110,7 +109,7 @@ export function proceed(draft: Draft, step: OrderStep): void {
     order(draft, step);
     return;
   }
-  if (draft.run.rounds >= maxRounds) {
+  if (draft.run.rounds >= breakers.rounds) {
     note(draft, 'install_failed', { reason: 'round_breaker' });
     failUnchanged(draft);
     return;
@@ -135,6 +134,7 @@ export function decideRollback(draft: Draft, code: DecisionCode, values: Decisio
 
 /** Leaves `rollback_decision`: the order to go back when the host holds a checkpoint, otherwise the end. */
 export function giveRollback(draft: Draft): void {
+  draft.cause = canRollBack(draft) ? 'checkpoint_held' : 'no_checkpoint';
   if (canRollBack(draft)) order(draft, 'rollback');
   else move(draft, 'failed');
 }
@@ -169,8 +169,8 @@ export function planRestart(draft: Draft): void {
 
 /** Leaves `awaiting_restart`, unless the host restarted too often already. */
 export function giveRestart(draft: Draft): void {
-  const recent = draft.run.restartsAtMs.filter((at) => at > draft.nowMs - restartWindowMs);
-  if (recent.length >= maxRestarts) {
+  const recent = draft.run.restartsAtMs.filter((at) => at > draft.nowMs - breakers.restartsWithinMs);
+  if (recent.length >= breakers.restarts) {
     decideRollback(draft, 'restart_not_proven', { reason: 'restart_breaker', restarts: recent.length });
     return;
   }
@@ -192,6 +192,8 @@ export function concludeRolledBack(
 export function revive(draft: Draft): void {
   const { lostIn } = draft.run;
   if (draft.run.state !== 'agent_lost' || lostIn === null) return;
+  const { cause } = draft;
   note(draft, 'agent_back', { state: lostIn });
   move(draft, lostIn);
+  draft.cause = cause;
 }

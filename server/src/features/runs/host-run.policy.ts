@@ -1,3 +1,4 @@
+import type { HostRunCause } from '#contract/run-transitions.ts';
 import type { OrderStep } from '#contract/trust.ts';
 import type { Hold } from './group-budget.policy.ts';
 import { clocksOf, orderLimitMs } from './host-run.clocks.ts';
@@ -25,7 +26,8 @@ import {
 } from './host-run.moves.ts';
 import { applyResult, applySelfRollback } from './host-run.results.ts';
 
-const maxCommitTries = 3;
+/** Orders to commit whose clock ran out before the host is put back. */
+export const maxCommitTries = 3;
 
 /** Stops before the next safe point: at once while the host is idle or unreachable, else when its order has ended. */
 function stopRun(draft: Draft, stop: NonNullable<HostRun['stop']>): void {
@@ -174,6 +176,24 @@ function endHold(draft: Draft): void {
   patch(draft, { held: null });
 }
 
+/** Why a transition happens, as long as nothing more exact is said; of a step that fails more is always said. */
+const eventCauses: Readonly<Record<HostRunEvent['type'], HostRunCause>> = {
+  start: 'wave_started',
+  occupied: 'in_other_run',
+  held: 'wave_started',
+  delivered: 'agent_back',
+  progress: 'agent_back',
+  heard: 'agent_back',
+  back: 'agent_back',
+  clock: 'clock_expired',
+  cancel: 'cancelled_by_person',
+  lock: 'stopped_by_lock',
+  unlock: 'stopped_by_lock',
+  windowOver: 'window_over',
+  result: 'step_succeeded',
+  selfRollback: 'agent_reverted',
+};
+
 function apply(draft: Draft, event: HostRunEvent): void {
   switch (event.type) {
     case 'start':
@@ -185,6 +205,7 @@ function apply(draft: Draft, event: HostRunEvent): void {
     case 'occupied':
       if (draft.run.state !== 'planned') return;
       note(draft, 'preflight_failed', { reason: 'in_other_run' });
+      draft.cause = 'in_other_run';
       move(draft, 'superseded');
       return;
     case 'held':
@@ -233,7 +254,7 @@ function apply(draft: Draft, event: HostRunEvent): void {
  * Pure: no clock, no random, no waiting. The shell persists the state and the effects in one transaction.
  */
 export function decide(run: HostRun, event: HostRunEvent, nowMs: number): Decided {
-  const draft: Draft = { run, effects: [], nowMs };
+  const draft: Draft = { run, effects: [], nowMs, cause: eventCauses[event.type] };
   apply(draft, event);
   return { state: draft.run, effects: draft.effects };
 }

@@ -24,7 +24,8 @@ const transientCodes: readonly ResultCode[] = [
   'lock_view_stale',
   'clock_behind',
 ];
-const againDelaysMs = [5 * second, 30 * second, 120 * second];
+/** Pauses before a step is tried again, one for each try. */
+export const againDelaysMs = [5 * second, 30 * second, 120 * second];
 /** Found by the host before it touched a package. */
 const beforeInstallCodes: readonly ResultCode[] = [
   'guard_missing',

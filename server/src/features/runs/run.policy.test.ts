@@ -1,6 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { hostRunStates, terminalHostRunStates, type HostRunState } from '#contract/runs.ts';
+import {
+  runActionMoves,
+  runActions,
+  runTransitions,
+  terminalHostRunStates,
+} from '#contract/run-transitions.ts';
+import { hostRunStates, runStates, type HostRunState } from '#contract/runs.ts';
 import { decideRun, runDeadline, type RunFacts } from './run.policy.ts';
 import { describeWave, type WaveMember } from './wave.policy.ts';
 
@@ -185,5 +191,28 @@ describe('a wave', () => {
     expect(describeWave({ wave: 2, members, pauseS: 60, readyAtMs: t0, held: true }, t0).state).toBe(
       'stopped',
     );
+  });
+
+  it('makes every transition of the table, or a person does, and no other', () => {
+    const ways = new Set<string>();
+    const hosts = ['planned', 'committed', 'failed'] as const;
+    const all = runStates.flatMap((state) =>
+      hosts.flatMap((first) =>
+        hosts.flatMap((second) => [true, false].map((locked) => ({ state, first, second, locked }))),
+      ),
+    );
+    for (const { first, second, ...change } of all) {
+      const effects = decideRun(facts(twoWaves(first, second), change), t0 + 90_000);
+      for (const effect of effects)
+        if (effect.type === 'transition') ways.add(`${effect.from} > ${effect.to}`);
+    }
+    for (const action of ['pause', 'resume', 'cancel'] as const)
+      for (const from of runActions[action]) ways.add(`${from} > ${runActionMoves[action].to}`);
+    // A retry opens an ended run again; the service asks the table for it.
+    ways.add('completed_with_failures > running');
+    const listed = runStates.flatMap((from) =>
+      Object.keys(runTransitions[from]).map((to) => `${from} > ${to}`),
+    );
+    expect([...ways].sort()).toEqual(listed.sort());
   });
 });

@@ -1,3 +1,4 @@
+import { mayMoveRun, type RunCause } from '#contract/run-transitions.ts';
 import type { Decision, HostRunState, RunState } from '#contract/runs.ts';
 import { isTerminal } from './host-run.model.ts';
 import { waveOf, type WaveMember } from './wave.policy.ts';
@@ -67,10 +68,21 @@ export function isLive(state: RunState): boolean {
   return ['scheduled', 'running', 'paused', 'stopping'].includes(state);
 }
 
-function endState(facts: RunFacts): RunState {
-  if (facts.state === 'stopping') return 'cancelled';
-  if (facts.state === 'scheduled') return 'expired';
-  return facts.members.every(({ state }) => endedWell(state)) ? 'completed' : 'completed_with_failures';
+/** A transition that the table lists; any other is a bug and throws. */
+function moveRun(from: RunState, to: RunState, cause: RunCause): RunEffect {
+  if (!mayMoveRun(from, to, cause)) {
+    throw new Error(`illegal transition of a run: ${from} to ${to} because of ${cause}`);
+  }
+  return { type: 'transition', from, to };
+}
+
+function endRun(facts: RunFacts): RunEffect {
+  const { state, members } = facts;
+  if (state === 'stopping') return moveRun(state, 'cancelled', 'stopped');
+  if (state === 'scheduled') return moveRun(state, 'expired', 'never_started');
+  return members.every((member) => endedWell(member.state))
+    ? moveRun(state, 'completed', 'all_ended_well')
+    : moveRun(state, 'completed_with_failures', 'some_failed');
 }
 
 /** Share of a wave's hosts that ended and did not end well, percent of all its hosts. */
@@ -122,7 +134,7 @@ function advanceRunning(facts: RunFacts, nowMs: number): RunEffect[] {
   if (facts.locked) {
     return [
       { type: 'decide', code: 'stopped_by_lock', values: {} },
-      { type: 'transition', from: 'running', to: 'paused' },
+      moveRun('running', 'paused', 'emergency_stop'),
     ];
   }
   if (planned.length === 0) return [];
@@ -130,7 +142,7 @@ function advanceRunning(facts: RunFacts, nowMs: number): RunEffect[] {
   if (broken !== null) {
     return [
       { type: 'decide', code: 'threshold_paused', values: broken },
-      { type: 'transition', from: 'running', to: 'paused' },
+      moveRun('running', 'paused', 'too_many_failures'),
     ];
   }
   const next = nextWave(facts);
@@ -152,7 +164,7 @@ function advanceRunning(facts: RunFacts, nowMs: number): RunEffect[] {
 export function decideRun(facts: RunFacts, nowMs: number): readonly RunEffect[] {
   if (!isLive(facts.state)) return [];
   if (facts.members.every(({ state }) => isTerminal(state))) {
-    return [{ type: 'transition', from: facts.state, to: endState(facts) }];
+    return [endRun(facts)];
   }
   const planned = facts.members.filter(({ state }) => state === 'planned').map(({ id }) => id);
   if (windowIsOver(facts, nowMs) && planned.length > 0) {
@@ -169,7 +181,7 @@ export function decideRun(facts: RunFacts, nowMs: number): readonly RunEffect[] 
     const waits = waitForThaw(facts, planned.length);
     if (waits !== null) return waits;
     return [
-      { type: 'transition', from: 'scheduled', to: 'running' },
+      moveRun('scheduled', 'running', 'window_opened'),
       ...advanceRunning({ ...facts, state: 'running' }, nowMs),
     ];
   }

@@ -1,5 +1,6 @@
 import type { AgentFrame } from '#contract/agent-link.ts';
-import { hostRunActions, runActions, type HostRunState, type RunState } from '#contract/runs.ts';
+import { mayMoveRun, runActionMoves } from '#contract/run-transitions.ts';
+import { hostRunActions, type HostRunState } from '#contract/runs.ts';
 import type { PackagesArgs } from '#contract/verbs.ts';
 import type { AuditAction } from '#contract/audit.ts';
 import type { TargetDocument } from '#contract/trust.ts';
@@ -24,7 +25,7 @@ interface AgentRef {
 
 interface Act {
   readonly runId: string;
-  readonly action: keyof typeof runActions;
+  readonly action: keyof typeof runActionMoves;
   readonly entry: AuditAction;
   readonly reason: string;
 }
@@ -265,14 +266,9 @@ export class RunsService {
   }
 
   async #controlIn(tx: TenantTx, actor: TenantActor, { runId, ...act }: Act): Promise<void> {
-    const next: Record<keyof typeof runActions, RunState> = {
-      pause: 'paused',
-      resume: 'running',
-      cancel: 'stopping',
-    };
+    const { to, cause } = runActionMoves[act.action];
     const row = await repository.lockRun(tx, runId);
-    const allowed: readonly RunState[] = runActions[act.action];
-    if (!allowed.includes(row.state)) {
+    if (!mayMoveRun(row.state, to, cause)) {
       throw new AppError('transition_refused', {
         detail: `a run that is ${row.state} cannot ${act.action}`,
       });
@@ -280,7 +276,7 @@ export class RunsService {
     const members = act.action === 'resume' ? await repository.membersOf(tx, runId) : [];
     const begun = members.filter(({ state }) => isTerminal(state)).map(({ wave }) => wave);
     const saved = await repository.saveRun(tx, row, {
-      state: next[act.action],
+      state: to,
       ...(act.action === 'resume' ? { acceptedWave: Math.max(row.acceptedWave, ...begun) } : {}),
       deadlineAt: new Date(this.#deps.clock.now()),
     });
@@ -291,14 +287,15 @@ export class RunsService {
       id: runId,
       details: { reason: act.reason, from: row.state },
     });
-    await this.#deps.emit(tx, { type: 'run.changed', subjectId: runId, data: { state: next[act.action] } });
+    await this.#deps.emit(tx, { type: 'run.changed', subjectId: runId, data: { state: to } });
   }
 
   #assertRetryable(row: HostRunRow, run: RunRow): void {
     const { state, outcomes } = row.run;
     const states: readonly HostRunState[] = hostRunActions.retry;
     const untouched = outcomes.patch === 'not_started' || outcomes.patch === 'not_installed';
-    const open = ['running', 'paused', 'completed_with_failures'].includes(run.state);
+    const open =
+      run.state === 'running' || run.state === 'paused' || mayMoveRun(run.state, 'running', 'host_retried');
     if (
       states.includes(state) &&
       untouched &&
