@@ -14,6 +14,7 @@ import {
   Uuid,
 } from '#contract/schema.ts';
 import { tenantParams, TimeZone } from '#contract/tenants.ts';
+import { orderSteps } from '#contract/trust.ts';
 import { HealthCheck, PinnedPackage } from '#contract/verbs.ts';
 
 /** What to install, how to guard it, when to restart and how to tell that the host is well. */
@@ -93,6 +94,9 @@ const WindowWords = Strict({
   endsLocal: Line(40),
 });
 
+/** Limits of a window, in the order in which a run meets them. */
+export const timeLimits = ['start_cut_off', 'reboot_reserve', 'window_end', 'hard_stop'] as const;
+
 /** When the plan would run and why then. */
 export const PlanTiming = Strict({
   /** The window that was chosen; null for a time that the requester gave. */
@@ -106,9 +110,22 @@ export const PlanTiming = Strict({
       changeBy: Instant,
     }),
   ),
-  /** Expected seconds for all waves with their pauses; null when some host has no history. */
-  expectedSeconds: OrNull(Strict({ low: Count, high: Count })),
+  /**
+   * Expected seconds for all waves with their pauses: low is P50, high P95. `runs` former host runs say so;
+   * for `hostsOnLimits` hosts nothing is known and the time limits of the steps stand for it. Null when nothing is to be done.
+   */
+  expectedSeconds: OrNull(
+    Strict({
+      low: Count,
+      high: Count,
+      runs: Type.Optional(Count),
+      hostsOnLimits: Type.Optional(Count),
+    }),
+  ),
+  /** `fits`: P95 does. `unknown`: only limits are known of some host, and by them it need not. */
   fit: OneOf(['fits', 'may_not_fit', 'does_not_fit', 'unknown']),
+  /** The first of the window's limits that P95 would pass; absent when it passes none. */
+  limit: Type.Optional(OneOf(timeLimits)),
   /** Occurrences that were looked at, in order, and what became of each. */
   considered: Type.Array(
     Strict({
@@ -182,9 +199,20 @@ export const PlanHost = Strict({
   downloadBytes: Count,
   restart: OneOf(['yes', 'if_required', 'no']),
   checks: Type.Array(HealthCheck),
-  /** Expected minutes from first step to commit, from this host's history or the fleet's; null when there is none. */
+  /**
+   * Expected seconds from first step to commit: low is P50, high P95, from the closest runs of which there are enough.
+   * `allowances`: there are none, and the time limits of the steps stand for them. Null for hosts that are out.
+   */
   expectedSeconds: OrNull(
-    Strict({ low: Count, high: Count, basis: OneOf(['host_history', 'fleet_history']) }),
+    Strict({
+      low: Count,
+      high: Count,
+      basis: OneOf(['host_history', 'class_history', 'fleet_history', 'allowances']),
+      /** Former host runs that it rests on. */
+      runs: Type.Optional(Count),
+      /** Of each step alone, P50 and P95, seconds. */
+      steps: Type.Optional(Type.Array(Strict({ step: OneOf(orderSteps), low: Count, high: Count }))),
+    }),
   ),
 });
 

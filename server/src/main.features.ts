@@ -19,7 +19,7 @@ import { createPlansModule } from './features/plans/plans.module.ts';
 import { createPoliciesModule } from './features/policies/policies.module.ts';
 import { createReleasesModule } from './features/releases/releases.module.ts';
 import { createRunsModule } from './features/runs/runs.module.ts';
-import { expectedSeconds } from './features/runs/runs.history.ts';
+import { runHistory } from './features/runs/runs.history.ts';
 import { createTenantsModule } from './features/tenants/tenants.module.ts';
 import { createTrustModule } from './features/trust/trust.module.ts';
 import { createWindowsModule } from './features/windows/windows.module.ts';
@@ -134,7 +134,7 @@ function createPlanning(platform: Platform, ground: Ground, fleet: FleetModule) 
     emit: events.emit,
     policyOf: (tx, policyId) => policies.service.policyOf(tx, policyId),
     candidates: (tx, hostIds) => fleet.service.candidates(tx, hostIds),
-    expectedSeconds,
+    history: runHistory,
     relations: (tx) => groups.service.graph(tx),
     times: windows.planTimes,
     trust: trust.service,

@@ -46,7 +46,8 @@ describe('a preview', () => {
       rollbackTier: 1,
       downloadBytes: 2_000_000,
       restart: 'if_required',
-      expectedSeconds: null,
+      // Nothing was ever done here: the limits of the steps stand for what is not known.
+      expectedSeconds: { basis: 'allowances', runs: 0 },
       checks: [{ kind: 'tcp', port: 443 }, { kind: 'approved_updates_installed' }],
     });
     expect(first?.packages.map(({ name, version }) => `${name} ${version}`)).toEqual([
@@ -61,16 +62,26 @@ describe('a preview', () => {
     expect(body.warnings).toEqual([]);
   });
 
-  it('expects what this host took before, and otherwise what the fleet took', async () => {
+  it('expects what this host took before, else what hosts of its kind did, and says from how many runs', async () => {
     const seen = await desk.host('seen');
     const fresh = await desk.host('fresh');
     await pastRuns(seen, [100, 140, 180]);
+    // Another tenant is slow: that is no business of this one.
+    await pastRuns(newId(), [90_000, 90_000, 90_000], newId());
     const { body } = await preview([seen, fresh]);
     const of = (hostId: string) => body.hosts.find((host) => host.hostId === hostId)?.expectedSeconds;
-    expect(of(seen)?.basis).toBe('host_history');
-    expect(of(seen)?.low).toBeGreaterThanOrEqual(100);
-    expect(of(seen)?.high).toBeLessThanOrEqual(180);
-    expect(of(fresh)?.basis).toBe('fleet_history');
+    // Ten seconds before the installation, thirty for the restart, twenty after it.
+    expect(of(seen)).toMatchObject({ low: 200, high: 240, basis: 'host_history', runs: 3 });
+    expect(of(seen)?.steps).toContainEqual({ step: 'install', low: 140, high: 180 });
+    expect(of(fresh)).toMatchObject({ low: 200, basis: 'fleet_history', runs: 3 });
+    await pastRuns(seen, [300, 300]);
+    const { body: later } = await preview([fresh]);
+    expect(later.hosts[0]?.expectedSeconds).toMatchObject({ basis: 'class_history', runs: 5, low: 240 });
+    expect(later.timing?.expectedSeconds).toEqual({ low: 240, high: 360, runs: 5, hostsOnLimits: 0 });
+    expect(later.timing?.fit).toBe('fits');
+    await desk.query('set session_replication_role = replica');
+    await desk.query('delete from command_results');
+    await desk.query('set session_replication_role = origin');
   });
 
   it('leaves a host out and says why', async () => {
@@ -294,15 +305,35 @@ describe('a plan', () => {
 });
 
 /** Committed host runs of the past that took these times, seconds; the rest of those runs is of no interest here. */
-async function pastRuns(hostId: string, seconds: readonly number[]): Promise<void> {
+/** Former runs with the installation taking so long, as commands and results leave them. */
+async function pastRuns(
+  hostId: string,
+  seconds: readonly number[],
+  tenantId: string = desk.tenantId,
+): Promise<void> {
+  const agentId = newId();
   await desk.query('set session_replication_role = replica');
-  for (const took of seconds) {
+  for (const [n, took] of seconds.entries()) {
+    const hostRunId = newId();
     await desk.query(
       `insert into host_runs (id, tenant_id, run_id, host_id, agent_id, hostname, state, state_since, wave, position, fence, rollback_tier,
          outcomes, packages, memory, started_at, ended_at)
-       values ($1, $2, $3, $4, $3, 'seen', 'committed', now(), 1, 0, 1, 1, '{}', '[]', '{}', now() - make_interval(secs => $5), now())`,
-      [newId(), desk.tenantId, newId(), hostId, took],
+       values ($1, $2, $3, $4, $3, 'seen', 'committed', now(), 1, 0, 1, 1, '{}', '[]', '{}', now(), now())`,
+      [hostRunId, tenantId, newId(), hostId],
     );
+    const steps = { preflight: 10, install: took, restart: 30, verify: 20 };
+    for (const [at, [step, lasted]] of Object.entries(steps).entries()) {
+      const id = newId();
+      await desk.query(
+        `insert into commands (id, tenant_id, agent_id, host_id, verb, host_run_id, step) values ($1, $2, $3, $4, 'v', $5, $6)`,
+        [id, tenantId, agentId, hostId, hostRunId, step],
+      );
+      await desk.query(
+        `insert into command_results (tenant_id, agent_id, seq, command_id, host_run_id, outcome, code, frame_seq, received_at)
+         values ($1, $2, $3, $4, $5, 'succeeded', 'ok', $3, (select created_at from commands where id = $4) + make_interval(secs => $6))`,
+        [tenantId, agentId, n * 10 + at + 1, id, hostRunId, lasted],
+      );
+    }
   }
   await desk.query('set session_replication_role = origin');
 }

@@ -61,6 +61,18 @@ function placementAt(index: number): NonNullable<PlanHost['placement']> {
   return later[index % later.length] ?? { code: 'atlas_last', values: {} };
 }
 
+function expectedAt(index: number): PlanHost['expectedSeconds'] {
+  const steps = [
+    { step: 'download' as const, low: 12, high: 40 },
+    { step: 'install' as const, low: 60, high: 150 },
+    { step: 'restart' as const, low: 20, high: 50 },
+  ];
+  if (index % 3 === 0) return { low: 95, high: 240, basis: 'host_history', runs: 6, steps };
+  return index % 3 === 1
+    ? { low: 110, high: 260, basis: 'class_history', runs: 14, steps }
+    : { low: 14_460, high: 14_460, basis: 'allowances', runs: 0, steps: [] };
+}
+
 function planHost(index: number): PlanHost {
   const host = hosts[index];
   const updates = updatesOf(index).filter((update) => update.security);
@@ -91,7 +103,7 @@ function planHost(index: number): PlanHost {
     downloadBytes: updates.reduce((sum, update) => sum + update.downloadBytes, 0),
     restart: 'if_required',
     checks: policy.health.checks,
-    expectedSeconds: index % 2 === 0 ? { low: 95, high: 240, basis: 'host_history' } : null,
+    expectedSeconds: included ? expectedAt(index) : null,
   };
 }
 
@@ -118,8 +130,9 @@ export function preview(hostCount = 14): PlanPreview {
         startBy: at(355),
         changeBy: at(385),
       },
-      expectedSeconds: { low: 2400, high: 5400 },
-      fit: 'fits',
+      expectedSeconds: { low: 2400, high: 5400, runs: 14, hostsOnLimits: 0 },
+      fit: 'may_not_fit',
+      limit: 'reboot_reserve',
       considered: [
         {
           windowId: idOf('window', 0),

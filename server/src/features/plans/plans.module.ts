@@ -6,7 +6,7 @@ import { PlansService } from './plans.service.ts';
 import type { PlansDeps } from './plans.service.ts';
 
 export type { PlanDocument } from './plan-document.policy.ts';
-export type { ExpectedSeconds, HostRelations, PlanCandidate } from './plans.policy.ts';
+export type { HostRelations, PlanCandidate } from './plans.policy.ts';
 export type { PlansService } from './plans.service.ts';
 
 export function createPlansModule(deps: PlansDeps) {

@@ -79,7 +79,7 @@ function candidate(hostname: string, over: Partial<PlanCandidate> = {}): PlanCan
 
 const alone = { hostnames: new Map(), groups: [], dependencies: [], atlasHostIds: [] };
 const plan = (body: MaintenancePolicyBody, hosts: PlanCandidate[]) =>
-  planHosts(body, hosts, { now, expected: new Map(), relations: alone }).hosts;
+  planHosts(body, hosts, { now, relations: alone }).hosts;
 
 describe('planning of hosts', () => {
   it('leaves out, with the reason, every host that cannot be changed safely', () => {
@@ -191,7 +191,7 @@ describe('planning of hosts', () => {
     };
     const calm = candidate('x', { inventory: inventory({ updates: [] }) });
     const hosts = [...['d', 'c', 'b', 'a'].map((name) => candidate(name)), calm];
-    const planned = planHosts(policy, hosts, { now, expected: new Map(), relations });
+    const planned = planHosts(policy, hosts, { now, relations });
     expect(
       planned.hosts.map((host) => [host.hostname, host.wave, host.placement?.code ?? host.decision.code]),
     ).toEqual([

@@ -16,12 +16,6 @@ export interface PlanCandidate {
   readonly activeRunId: string | null;
 }
 
-export interface ExpectedSeconds {
-  readonly low: number;
-  readonly high: number;
-  readonly basis: 'host_history' | 'fleet_history';
-}
-
 /** What hosts have to do with each other, as the groups feature tells it. */
 export type HostRelations = Pick<OrderFacts, 'hostnames' | 'groups' | 'dependencies' | 'atlasHostIds'>;
 
@@ -166,7 +160,6 @@ function isCanary(host: PlanCandidate): boolean {
 
 interface PlanContext {
   readonly now: number;
-  readonly expected: ReadonlyMap<string, ExpectedSeconds>;
   readonly relations: HostRelations;
 }
 
@@ -205,9 +198,7 @@ export function planHosts(
     const host = byId.get(hostId);
     if (host === undefined) return [];
     byId.delete(hostId);
-    return [
-      { ...host, wave, order, placement: reason, expectedSeconds: context.expected.get(hostId) ?? null },
-    ];
+    return [{ ...host, wave, order, placement: reason }];
   });
   const left = [...byId.values()].map((host) => (host.included ? withoutOrder(host) : host));
   return { hosts: [...included, ...left], refusals: [...refusals] };

@@ -22,9 +22,15 @@ import type { LiveEvent } from '#contract/tenants.ts';
 import type { PolicyDocument } from '#contract/trust.ts';
 import { planDocument } from './plan-document.policy.ts';
 import type { PlanDocument } from './plan-document.policy.ts';
-import { planDuration, type PlanDuration } from './plan-duration.policy.ts';
 import { planHosts } from './plans.policy.ts';
-import type { ExpectedSeconds, HostRelations, PlanCandidate } from './plans.policy.ts';
+import type { HostRelations, PlanCandidate } from './plans.policy.ts';
+import {
+  historyOf,
+  predictHosts,
+  predictPlan,
+  type PastRuns,
+  type PlanDuration,
+} from './prediction.policy.ts';
 import * as repository from './plans.repository.ts';
 import type { PlanRow } from './plans.repository.ts';
 
@@ -48,10 +54,8 @@ export interface PlansDeps {
   readonly emit: (tx: TenantTx, event: Pick<LiveEvent, 'type' | 'subjectId' | 'data'>) => Promise<void>;
   readonly policyOf: (tx: TenantTx, policyId: string) => Promise<MaintenancePolicy | null>;
   readonly candidates: (tx: TenantTx, hostIds: readonly string[]) => Promise<PlanCandidate[]>;
-  readonly expectedSeconds: (
-    tx: TenantTx,
-    hostIds: readonly string[],
-  ) => Promise<Map<string, ExpectedSeconds>>;
+  /** Former runs of these hosts and of the fleet, and what is allowed for without any. */
+  readonly history: (tx: TenantTx, hostIds: readonly string[]) => Promise<PastRuns>;
   /** When a plan may run; errors: frozen, invalid_request. */
   readonly times: {
     readonly fromWindows: (
@@ -322,11 +326,12 @@ export class PlansService {
         fields: [{ path: `/body/hostIds/${missing}`, rule: 'exists', message: 'there is no such host here' }],
       });
     }
-    const expected = await this.#deps.expectedSeconds(tx, request.hostIds);
+    const history = historyOf(await this.#deps.history(tx, request.hostIds));
     const relations = await this.#deps.relations(tx);
-    const { hosts, refusals } = planHosts(policy, candidates, { now, expected, relations });
+    const { hosts: planned, refusals } = planHosts(policy, candidates, { now, relations });
+    const { hosts, predictions } = predictHosts(planned, history);
     const { hostIds, windowIds = [] } = request;
-    const asked = { hostIds, expected: planDuration(hosts, policy.waves.pauseS) };
+    const asked = { hostIds, expected: predictPlan(predictions, policy.waves.pauseS) };
     const { times } = this.#deps;
     const time = await (given === null
       ? times.fromWindows(tx, { ...asked, windowIds, afterMs })

@@ -1,49 +1,89 @@
 import { sql } from 'kysely';
+import { orderSteps, type OrderStep } from '#contract/trust.ts';
 import type { TenantTx } from '../../platform/db.ts';
+import { orderLimitMs } from './host-run.clocks.ts';
 
-/** How long a host run took before, seconds: the range in which four of five fell. */
-export interface PastDuration {
-  readonly low: number;
-  readonly high: number;
-  readonly basis: 'host_history' | 'fleet_history';
+/** What a committed host run took, seconds for each of its steps, tries and waiting included. */
+interface PastRun {
+  readonly hostRunId: string;
+  readonly hostId: string;
+  /** Operating system and guard of the host as it is now; null when it was never read. */
+  readonly hostClass: string | null;
+  readonly seconds: Readonly<Partial<Record<OrderStep, number>>>;
 }
 
-/** Runs that count: the newest of a host, or of the fleet when the host has none. */
-const remembered = { host: 5, fleet: 50 } as const;
+/** The newest runs that count: of each host, of all of the fleet, and together of the hosts that were asked for. */
+const remembered = { host: 20, fleet: 200, together: 5000 } as const;
 
-interface Range {
-  readonly host_id: string | null;
-  readonly low: number | null;
-  readonly high: number | null;
+/** What former runs say, and what is allowed for where they say nothing. */
+export interface RunHistory {
+  readonly runs: readonly PastRun[];
+  /** Classes of the hosts that were asked for, by their id. */
+  readonly classes: ReadonlyMap<string, string>;
+  /** The longest that each step may take, seconds. */
+  readonly limits: Readonly<Record<OrderStep, number>>;
 }
 
-/** What to expect of each host, from committed runs; a host is absent when neither it nor the fleet has any. */
-export async function expectedSeconds(
-  tx: TenantTx,
-  hostIds: readonly string[],
-): Promise<Map<string, PastDuration>> {
-  const { rows } = await sql<Range>`
-    with ended as (
-      select host_id, extract(epoch from ended_at - started_at) as seconds,
-        row_number() over (partition by host_id order by id desc) as of_host,
-        row_number() over (order by id desc) as of_fleet
-      from host_runs where state = 'committed' and started_at is not null and ended_at is not null
-    )
-    select host_id, percentile_cont(0.1) within group (order by seconds) as low,
-      percentile_cont(0.9) within group (order by seconds) as high
-    from ended where of_host <= ${remembered.host} and host_id = any(${[...hostIds]}::uuid[]) group by host_id
-    union all
-    select null, percentile_cont(0.1) within group (order by seconds), percentile_cont(0.9) within group (order by seconds)
-    from ended where of_fleet <= ${remembered.fleet}
+/** Hosts that are alike: their runs say something about each other. */
+function hostClassOf(osName: string, guardTier: string): string {
+  return `${osName} · ${guardTier}`;
+}
+
+const limits = Object.fromEntries(
+  orderSteps.map((step) => [step, orderLimitMs(step) / 1000]),
+) as RunHistory['limits'];
+
+interface Row {
+  readonly host_run_id: string;
+  readonly host_id: string;
+  readonly os_name: string | null;
+  readonly guard_tier: string | null;
+  readonly seconds: PastRun['seconds'];
+}
+
+/** The newest committed runs of these hosts and of the tenant, newest first, and the classes of these hosts. */
+export async function runHistory(tx: TenantTx, hostIds: readonly string[]): Promise<RunHistory> {
+  const facts = await sql<{
+    readonly host_id: string;
+    readonly os_name: string;
+    readonly guard_tier: string;
+  }>`
+    select host_id, os_name, guard_tier from host_facts where host_id = any(${[...hostIds]}::uuid[])
   `.execute(tx);
-  const own = new Map(rows.flatMap((row) => (row.host_id === null ? [] : [[row.host_id, row] as const])));
-  const fleet = rows.find((row) => row.host_id === null);
-  const expected = new Map<string, PastDuration>();
-  for (const hostId of hostIds) {
-    const range = own.get(hostId) ?? fleet;
-    if (range?.low == null || range.high == null) continue;
-    const basis = own.has(hostId) ? 'host_history' : 'fleet_history';
-    expected.set(hostId, { low: Math.floor(range.low), high: Math.ceil(range.high), basis });
-  }
-  return expected;
+  const classes = new Map(
+    facts.rows.map((row) => [row.host_id, hostClassOf(row.os_name, row.guard_tier)] as const),
+  );
+  return { runs: await pastRuns(tx, hostIds), classes, limits };
+}
+
+async function pastRuns(tx: TenantTx, hostIds: readonly string[]): Promise<PastRun[]> {
+  const ofHost = Math.min(remembered.host, Math.floor(remembered.together / Math.max(1, hostIds.length)));
+  const { rows } = await sql<Row>`
+    with chosen as (
+      select own.id, own.host_id from unnest(${[...hostIds]}::uuid[]) asked (host_id)
+      cross join lateral (
+        select id, host_id from host_runs
+        where host_id = asked.host_id and state = 'committed' order by id desc limit ${ofHost}) own
+      union
+      (select id, host_id from host_runs where state = 'committed' order by id desc limit ${remembered.fleet})
+    ), taken as (
+      select chosen.id, chosen.host_id, of_step.step, of_step.seconds
+      from chosen cross join lateral (
+        select c.step, extract(epoch from max(r.received_at) - min(c.created_at))::float8 as seconds
+        from commands c join command_results r on r.host_run_id = chosen.id and r.command_id = c.id
+        where c.host_run_id = chosen.id group by c.step) of_step
+    )
+    select taken.id as host_run_id, taken.host_id, f.os_name, f.guard_tier,
+      jsonb_object_agg(taken.step, taken.seconds) as seconds
+    from taken left join host_facts f on f.host_id = taken.host_id
+    group by taken.id, taken.host_id, f.os_name, f.guard_tier
+    order by taken.id desc
+  `.execute(tx);
+  return rows.map((row) => ({
+    hostRunId: row.host_run_id,
+    hostId: row.host_id,
+    hostClass:
+      row.os_name === null || row.guard_tier === null ? null : hostClassOf(row.os_name, row.guard_tier),
+    seconds: row.seconds,
+  }));
 }

@@ -38,7 +38,8 @@ function freeze(
 
 function lasting(hours: number, spread = 0): Expected {
   const [lowMs, highMs] = [hours * hour, (hours + spread) * hour];
-  return { lowMs, highMs, lastStartLowMs: 0, lastStartHighMs: 0 };
+  const starts = { lastStartLowMs: 0, lastStartHighMs: 0, lastChangeLowMs: 0, lastChangeHighMs: 0 };
+  return { lowMs, highMs, ...starts, runs: 9, hostsOnLimits: 0 };
 }
 
 const choose = (
@@ -112,11 +113,34 @@ describe('the time that a plan takes', () => {
 });
 
 describe('whether a plan fits', () => {
+  const span = {
+    startMs: 0,
+    endMs: 4 * hour,
+    startByMs: 2 * hour,
+    changeByMs: 3 * hour,
+    hardStopMs: 5 * hour,
+  };
+
   it('asks that its last wave starts before the cut-off, too', () => {
-    const span = { startMs: 0, endMs: 4 * hour, startByMs: 2 * hour };
     const late = { ...lasting(3), lastStartLowMs: 2.5 * hour, lastStartHighMs: 2.5 * hour };
-    expect(fitOf(span, lasting(3))).toBe('fits');
-    expect(fitOf(span, late)).toBe('does_not_fit');
-    expect(fitOf(span, null)).toBe('unknown');
+    expect(fitOf(span, lasting(3))).toEqual({ fit: 'fits', limit: null });
+    expect(fitOf(span, late)).toEqual({ fit: 'does_not_fit', limit: 'start_cut_off' });
+    expect(fitOf(span, null)).toEqual({ fit: 'unknown', limit: null });
+  });
+
+  it('asks that its last restart begins before the reserve, and that it ends before the hard stop', () => {
+    const restarts = { ...lasting(3), lastChangeLowMs: 2 * hour, lastChangeHighMs: 3.5 * hour };
+    expect(fitOf(span, restarts)).toEqual({ fit: 'may_not_fit', limit: 'reboot_reserve' });
+    expect(fitOf(span, lasting(3, 1.5))).toEqual({ fit: 'may_not_fit', limit: 'window_end' });
+    expect(fitOf({ ...span, endMs: 5 * hour }, lasting(6))).toEqual({
+      fit: 'does_not_fit',
+      limit: 'window_end',
+    });
+  });
+
+  it('says nothing of hosts without history, unless even the limits of their steps fit', () => {
+    const least = (hours: number) => ({ ...lasting(hours), hostsOnLimits: 1 });
+    expect(fitOf(span, least(3)).fit).toBe('fits');
+    expect(fitOf(span, least(30))).toEqual({ fit: 'unknown', limit: 'window_end' });
   });
 });

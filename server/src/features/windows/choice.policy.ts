@@ -1,16 +1,27 @@
+import { timeLimits, type PlanTiming } from '#contract/plans.ts';
 import type { Freeze, MaintenanceWindow } from '#contract/windows.ts';
 import { subtract, type FreezeSpan } from './freezes.policy.ts';
 import { nextOccurrences } from './occurrences.policy.ts';
 import { concerns, freezeSpans, shownOccurrences } from './windows.policy.ts';
 
+type TimeLimit = NonNullable<PlanTiming['limit']>;
+
 const minuteMs = 60_000;
 
-/** How long a plan is expected to take, milliseconds; `lastStart` is when its last wave starts. */
+/** How long a plan is expected to take, milliseconds: low is P50, high is P95. */
 export interface Expected {
   readonly lowMs: number;
   readonly highMs: number;
+  /** When its last wave starts. */
   readonly lastStartLowMs: number;
   readonly lastStartHighMs: number;
+  /** When its last restart or installation begins. */
+  readonly lastChangeLowMs: number;
+  readonly lastChangeHighMs: number;
+  /** Former host runs that it rests on. */
+  readonly runs: number;
+  /** Hosts of which only the limits of the steps are known: the figures are the longest that it may take. */
+  readonly hostsOnLimits: number;
 }
 
 export type Fit = 'fits' | 'may_not_fit' | 'does_not_fit' | 'unknown';
@@ -27,6 +38,8 @@ export interface WindowTime {
   /** What has begun may go on until this. */
   readonly hardStopMs: number;
   readonly fit: Fit;
+  /** The first of these limits that the plan would pass, at P95. */
+  readonly limit: TimeLimit | null;
 }
 
 /** An occurrence that was looked at, and what became of it. */
@@ -44,15 +57,35 @@ export interface Choice {
   readonly considered: readonly Considered[];
 }
 
-type Ends = Pick<WindowTime, 'startMs' | 'endMs' | 'startByMs'>;
+type Ends = Pick<WindowTime, 'startMs' | 'endMs' | 'startByMs' | 'changeByMs' | 'hardStopMs'>;
 
-/** Does the expected time fit between start and end, the last wave before the cut-off? */
-export function fitOf({ startMs, endMs, startByMs }: Ends, expected: Expected | null): Fit {
-  if (expected === null) return 'unknown';
-  const holds = (takesMs: number, lastStartMs: number): boolean =>
-    startMs + takesMs <= endMs && startMs + lastStartMs <= startByMs;
-  if (holds(expected.highMs, expected.lastStartHighMs)) return 'fits';
-  return holds(expected.lowMs, expected.lastStartLowMs) ? 'may_not_fit' : 'does_not_fit';
+/** The first limit that the expected time passes, with P50 or P95; null when it passes none. */
+function passed(ends: Ends, expected: Expected, share: 'Low' | 'High'): TimeLimit | null {
+  const [takesMs, lastStartMs, lastChangeMs] =
+    share === 'Low'
+      ? [expected.lowMs, expected.lastStartLowMs, expected.lastChangeLowMs]
+      : [expected.highMs, expected.lastStartHighMs, expected.lastChangeHighMs];
+  const { startMs } = ends;
+  const limits: Readonly<Record<TimeLimit, boolean>> = {
+    start_cut_off: startMs + lastStartMs > ends.startByMs,
+    reboot_reserve: startMs + lastChangeMs > ends.changeByMs,
+    window_end: startMs + takesMs > ends.endMs,
+    hard_stop: startMs + takesMs > ends.hardStopMs,
+  };
+  return timeLimits.find((limit) => limits[limit]) ?? null;
+}
+
+/** Does the expected time keep every limit of its time, and which would it pass first? */
+export function fitOf(
+  ends: Ends,
+  expected: Expected | null,
+): { readonly fit: Fit; readonly limit: TimeLimit | null } {
+  if (expected === null) return { fit: 'unknown', limit: null };
+  const limit = passed(ends, expected, 'High');
+  if (limit === null) return { fit: 'fits', limit };
+  // The longest that it may take is too long; how long it will take, nobody knows.
+  if (expected.hostsOnLimits > 0) return { fit: 'unknown', limit };
+  return { fit: passed(ends, expected, 'Low') === null ? 'may_not_fit' : 'does_not_fit', limit };
 }
 
 interface Piece {
@@ -77,7 +110,8 @@ function timeOf(
   // A freeze that follows ends the grace too.
   const next = freezeSpans(context.freezes, endMs, stopMs).map((freeze) => Math.max(freeze.startMs, endMs));
   const times = { startMs, endMs, startByMs, changeByMs: endMs - window.rebootReserveMinutes * minuteMs };
-  return { window, ...times, hardStopMs: Math.min(stopMs, ...next), fit: fitOf(times, context.expected) };
+  const ends = { ...times, hardStopMs: Math.min(stopMs, ...next) };
+  return { window, ...ends, ...fitOf(ends, context.expected) };
 }
 
 /** What freezes leave of one occurrence; only pieces in which a host could still start. */

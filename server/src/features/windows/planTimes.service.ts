@@ -53,7 +53,8 @@ function words(
 
 function expectedView(expected: Expected | null): PlanTiming['expectedSeconds'] {
   if (expected === null) return null;
-  return { low: Math.round(expected.lowMs / second), high: Math.round(expected.highMs / second) };
+  const { lowMs, highMs, runs, hostsOnLimits } = expected;
+  return { low: Math.round(lowMs / second), high: Math.round(highMs / second), runs, hostsOnLimits };
 }
 
 function windowView(time: WindowTime): NonNullable<PlanTiming['window']> {
@@ -94,6 +95,7 @@ export class PlanTimesService {
         window: windowView(chosen),
         expectedSeconds: expectedView(expected),
         fit: chosen.fit,
+        ...(chosen.limit === null ? {} : { limit: chosen.limit }),
         considered: considered.map(({ window, code, freezes: names, ...span }) => ({
           ...words(window, span),
           code,
@@ -113,9 +115,13 @@ export class PlanTimesService {
     const found = await this.#freezesIn(tx, asked.hostIds, span);
     const [first] = found;
     if (first !== undefined) throw frozen([...new Set(found.map(({ name }) => name))], first);
-    const fit = fitOf({ ...span, startByMs: span.endMs }, expected);
-    const expectedSeconds = expectedView(expected);
-    return { notBefore, notAfter, timing: { window: null, expectedSeconds, fit, considered: [] } };
+    const { endMs } = span;
+    const { fit, limit } = fitOf(
+      { ...span, startByMs: endMs, changeByMs: endMs, hardStopMs: endMs },
+      expected,
+    );
+    const timing = { window: null, expectedSeconds: expectedView(expected), fit, considered: [] };
+    return { notBefore, notAfter, timing: limit === null ? timing : { ...timing, limit } };
   }
 
   async #freezesIn(

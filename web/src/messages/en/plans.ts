@@ -64,8 +64,14 @@ export const plans: Readonly<Record<keyof typeof source, string>> = {
   'preview.signersText': '{needed} people other than the requester; {available} can do so today.',
   'preview.excluded': 'Left out',
   'preview.noHistory': 'Time unknown: this fleet has no history yet.',
-  'preview.expected.host_history': 'Expected time: {low} to {high}, from this server’s history.',
-  'preview.expected.fleet_history': 'Expected time: {low} to {high}, from the fleet’s history.',
+  'preview.expected.host_history':
+    'Expected time: {low} to {high}, from {runs, plural, =0 {this server’s history} one {# run of this server} other {# runs of this server}}.',
+  'preview.expected.class_history':
+    'Expected time: {low} to {high}, from {runs, plural, one {# run} other {# runs}} of servers of its kind.',
+  'preview.expected.fleet_history':
+    'Expected time: {low} to {high}, from {runs, plural, =0 {the fleet’s history} one {# run of the fleet} other {# runs of the fleet}}.',
+  'preview.expected.allowances': 'No history yet: {high} at most, by the time limits of the steps.',
+  'preview.expectedStep': '{step}: {low} to {high}',
   'preview.restart.yes': 'The server will restart.',
   'preview.restart.if_required': 'The server will restart if the updates need it.',
   'preview.restart.no': 'The server will not restart.',

@@ -135,7 +135,23 @@ export const windows = {
   'timing.limits': 'Last start {startBy}, last restart {changeBy}, hard stop {stop}.',
   'timing.given': 'Time chosen by the requester.',
   'timing.expected': 'Expected time: {low} to {high}.',
-  'timing.fit.fits': 'By its history the plan fits into this time.',
+  'timing.expectedRuns':
+    'Expected time: {low} half of the time, {high} at most nineteen times in twenty, from {runs, plural, one {# run} other {# runs}}.',
+  'timing.expectedPartly':
+    'Expected time: {high} at most, from {runs, plural, one {# run} other {# runs}} and, for servers without history, the time limits of the steps.',
+  'timing.expectedLimits': 'No history yet: {high} at most, by the time limits of the steps.',
+  'timing.limit.start_cut_off': 'Its last wave could begin after the last start.',
+  'timing.limit.reboot_reserve': 'Its last restart could come after the last restart allowed.',
+  'timing.limit.window_end': 'It could end after the window, before the hard stop.',
+  'timing.limit.hard_stop': 'It could end after the hard stop.',
+  'timing.reckoned': 'How this was worked out',
+  'timing.reckoned.waves':
+    'Waves follow one another with a pause of {pause}; the slowest server of each counts, and one of many is slow more often.',
+  'timing.reckoned.runs':
+    '{runs, plural, =0 {No server of this fleet has been through a run yet.} one {From # server run that ended well here, the server’s own if there are enough, else those of its kind, else those of the fleet.} other {From # server runs that ended well here, the server’s own if there are enough, else those of its kind, else those of the fleet.}}',
+  'timing.reckoned.limits':
+    '{hosts, plural, one {For # server nothing is known: each step counts with its time limit.} other {For # servers nothing is known: each step counts with its time limit.}}',
+  'timing.fit.fits': 'The plan fits into this time.',
   'timing.fit.may_not_fit': 'By its history the plan may not fit into this time.',
   'timing.fit.does_not_fit': 'By its history the plan does not fit into this time.',
   'timing.fit.unknown': 'At least one server has no history: whether the plan fits is not known.',

@@ -65,8 +65,15 @@ export const plans = {
     '{needed} personnes autres que le demandeur ; {available} peuvent le faire aujourd’hui.',
   'preview.excluded': 'Laissés de côté',
   'preview.noHistory': 'Durée inconnue : ce parc n’a pas encore d’historique.',
-  'preview.expected.host_history': 'Durée attendue : de {low} à {high}, d’après ce serveur.',
-  'preview.expected.fleet_history': 'Durée attendue : de {low} à {high}, d’après le parc.',
+  'preview.expected.host_history':
+    'Durée attendue : de {low} à {high}, d’après {runs, plural, =0 {ce serveur} one {# passage de ce serveur} other {# passages de ce serveur}}.',
+  'preview.expected.class_history':
+    'Durée attendue : de {low} à {high}, d’après {runs, plural, one {# passage} other {# passages}} de serveurs semblables.',
+  'preview.expected.fleet_history':
+    'Durée attendue : de {low} à {high}, d’après {runs, plural, =0 {le parc} one {# passage dans le parc} other {# passages dans le parc}}.',
+  'preview.expected.allowances':
+    'Pas encore d’historique : {high} au plus, d’après les délais maximaux des étapes.',
+  'preview.expectedStep': '{step} : de {low} à {high}',
   'preview.restart.yes': 'Le serveur redémarrera.',
   'preview.restart.if_required': 'Le serveur redémarrera si les mises à jour le demandent.',
   'preview.restart.no': 'Le serveur ne redémarrera pas.',

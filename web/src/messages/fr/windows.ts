@@ -22,7 +22,7 @@ export const windows = {
   'windows.reserveHint': 'Aucune installation ni redémarrage ne commence plus tard.',
   'windows.hardStop': 'Arrêt ferme après la fin (minutes)',
   'windows.hardStopHint':
-    'Ce qui a commencé peut continuer jusque-là ; ensuite, une installation inachevée est annulée.',
+    'Ce qui a commencé peut continuer jusque-là ; ensuite, une installation inachevée est annulée.',
   'windows.end': 'La fin de la fenêtre',
   'windows.ends': 'Dernier départ {cutOff} avant la fin, réserve {reserve}, arrêt ferme {hardStop} après.',
   'windows.next': 'Prochaines fois',
@@ -53,7 +53,7 @@ export const windows = {
   'feeds.none': 'Aucune adresse',
   'feeds.noneText': 'Une adresse par site, pour voir fenêtres, gels et exécutions dans un agenda.',
   'feeds.once':
-    'Voici l’adresse du site {site}, montrée une seule fois. Qui la détient peut lire ces moments ; révoquez-la si elle s’égare.',
+    'Voici l’adresse du site {site}, montrée une seule fois. Qui la détient peut lire ces moments ; révoquez-la si elle s’égare.',
   'feeds.copy': 'Copier l’adresse',
   'feeds.revoke': 'Révoquer',
   'feeds.revoked': 'Adresse révoquée.',
@@ -136,7 +136,24 @@ export const windows = {
   'timing.limits': 'Dernier départ {startBy}, dernier redémarrage {changeBy}, arrêt ferme {stop}.',
   'timing.given': 'Moment choisi par le demandeur.',
   'timing.expected': 'Durée prévue : de {low} à {high}.',
-  'timing.fit.fits': 'D’après l’historique, le plan tient dans ce temps.',
+  'timing.expectedRuns':
+    'Durée prévue : {low} une fois sur deux, {high} au plus dix-neuf fois sur vingt, d’après {runs, plural, one {# passage} other {# passages}}.',
+  'timing.expectedPartly':
+    'Durée prévue : {high} au plus, d’après {runs, plural, one {# passage} other {# passages}} et, pour les serveurs sans historique, les délais maximaux des étapes.',
+  'timing.expectedLimits':
+    'Pas encore d’historique : {high} au plus, d’après les délais maximaux des étapes.',
+  'timing.limit.start_cut_off': 'Sa dernière vague pourrait commencer après le dernier départ.',
+  'timing.limit.reboot_reserve': 'Son dernier redémarrage pourrait venir trop tard.',
+  'timing.limit.window_end': 'Il pourrait finir après la fenêtre, avant l’arrêt ferme.',
+  'timing.limit.hard_stop': 'Il pourrait finir après l’arrêt ferme.',
+  'timing.reckoned': 'Comment c’est calculé',
+  'timing.reckoned.waves':
+    'Les vagues se suivent avec une pause de {pause} ; le serveur le plus lent de chacune compte, et sur plusieurs il y en a plus souvent un de lent.',
+  'timing.reckoned.runs':
+    '{runs, plural, =0 {Aucun serveur de ce parc n’est encore passé par une exécution.} one {D’après # passage de serveur bien fini ici : ceux du serveur s’il y en a assez, sinon de ses semblables, sinon du parc.} other {D’après # passages de serveurs bien finis ici : ceux du serveur s’il y en a assez, sinon de ses semblables, sinon du parc.}}',
+  'timing.reckoned.limits':
+    '{hosts, plural, one {Pour # serveur, rien n’est connu : chaque étape compte pour son délai maximal.} other {Pour # serveurs, rien n’est connu : chaque étape compte pour son délai maximal.}}',
+  'timing.fit.fits': 'Le plan tient dans ce temps.',
   'timing.fit.may_not_fit': 'D’après l’historique, ce n’est pas sûr que le plan tienne dans ce temps.',
   'timing.fit.does_not_fit': 'D’après l’historique, le plan ne tient pas dans ce temps.',
   'timing.fit.unknown': 'Un serveur au moins n’a pas d’historique : on ne sait pas si le plan tient.',
