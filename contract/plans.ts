@@ -176,6 +176,7 @@ export const PlanHost = Strict({
       'included',
       'included_without_guard',
       'nothing_pending',
+      'only_quarantined',
       'agent_not_connected',
       'agent_revoked',
       'inventory_stale',
@@ -196,6 +197,10 @@ export const PlanHost = Strict({
   rollbackTier: Type.Integer({ minimum: 0, maximum: 3 }),
   packages: Type.Array(PinnedPackage),
   updates: Type.Array(PendingUpdate),
+  /** Updates that the policy chooses and that are not installed, with the reason; absent when there are none. */
+  leftOut: Type.Optional(
+    Type.Array(Strict({ name: Line(128), version: Line(128), code: OneOf(['quarantined']) })),
+  ),
   downloadBytes: Count,
   restart: OneOf(['yes', 'if_required', 'no']),
   checks: Type.Array(HealthCheck),
@@ -251,6 +256,7 @@ export const PlanPreview = Strict({
         'window_short',
         'hosts_without_guard',
         'hosts_excluded',
+        'updates_left_out',
         'may_not_fit',
         'does_not_fit',
       ]),

@@ -5,6 +5,7 @@ import { followUpRoutes } from '#contract/followups.ts';
 import { groupRoutes } from '#contract/groups.ts';
 import { noticeRoutes } from '#contract/notices.ts';
 import { planRoutes } from '#contract/plans.ts';
+import { quarantineRoutes } from '#contract/quarantine.ts';
 import { reachRoutes } from '#contract/reach.ts';
 import { releaseRoutes } from '#contract/releases.ts';
 import { runRoutes } from '#contract/runs.ts';
@@ -21,6 +22,7 @@ export const routes = {
   ...reachRoutes,
   ...groupRoutes,
   ...planRoutes,
+  ...quarantineRoutes,
   ...releaseRoutes,
   ...runRoutes,
   ...followUpRoutes,

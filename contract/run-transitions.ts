@@ -172,6 +172,7 @@ export const runCauseWords = {
   window_opened: 'its window began, its approval is sealed, and no freeze or emergency stop holds it',
   never_started: 'its window ended before any host began',
   too_many_failures: 'more hosts of a wave than the policy allows did not end well',
+  update_quarantined: 'an update that it would install is in quarantine',
   emergency_stop: 'the emergency stop is closed',
   paused_by_person: 'a person paused it',
   resumed_by_person: 'a person lets it go on, past what had stopped it',
@@ -189,7 +190,7 @@ const ended = { completed: ['all_ended_well'], completed_with_failures: ['some_f
 export const runTransitions: Moves<RunState, RunCause> = {
   scheduled: { running: ['window_opened'], expired: ['never_started'], stopping: ['cancelled_by_person'] },
   running: {
-    paused: ['too_many_failures', 'emergency_stop', 'paused_by_person'],
+    paused: ['too_many_failures', 'update_quarantined', 'emergency_stop', 'paused_by_person'],
     stopping: ['cancelled_by_person'],
     ...ended,
   },

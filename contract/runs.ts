@@ -80,6 +80,7 @@ export const Decision = Strict({
     'cancelled_by_person',
     'window_over',
     'threshold_paused',
+    'quarantine_paused',
     'indeterminate',
     'late_truth',
     'refused_by_agent',

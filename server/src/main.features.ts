@@ -19,6 +19,7 @@ import { createPlansModule } from './features/plans/plans.module.ts';
 import { createPoliciesModule } from './features/policies/policies.module.ts';
 import { createReleasesModule } from './features/releases/releases.module.ts';
 import { createRunsModule } from './features/runs/runs.module.ts';
+import { createQuarantineModule } from './features/quarantine/quarantine.module.ts';
 import { runHistory } from './features/runs/runs.history.ts';
 import { createTenantsModule } from './features/tenants/tenants.module.ts';
 import { createTrustModule } from './features/trust/trust.module.ts';
@@ -120,7 +121,8 @@ function createGround(platform: Platform, doors: IdentityDoors) {
   });
   const groups = createGroupsModule({ ...platform, emit: events.emit });
   const notices = createNoticesModule({ ...platform, emit: events.emit });
-  return { access, events, windows, tenants, audit, trust, groups, notices };
+  const quarantine = createQuarantineModule(platform);
+  return { access, events, windows, tenants, audit, trust, groups, notices, quarantine };
 }
 
 type Ground = ReturnType<typeof createGround>;
@@ -129,12 +131,14 @@ type Ground = ReturnType<typeof createGround>;
 function createPlanning(platform: Platform, ground: Ground, fleet: FleetModule) {
   const { events, groups, trust, windows } = ground;
   const policies = createPoliciesModule(platform);
+  const quarantine = ground.quarantine.service;
   const plans = createPlansModule({
     ...platform,
     emit: events.emit,
     policyOf: (tx, policyId) => policies.service.policyOf(tx, policyId),
     candidates: (tx, hostIds) => fleet.service.candidates(tx, hostIds),
     history: runHistory,
+    quarantined: (tx) => quarantine.active(tx),
     relations: (tx) => groups.service.graph(tx),
     times: windows.planTimes,
     trust: trust.service,
@@ -159,7 +163,7 @@ function createLink({ clock, config, log }: Platform, agents: AgentsModule): Age
 /** Hosts, what is planned for them, what people release, what then happens. */
 function createWork(platform: Platform, ground: Ground) {
   const { config } = platform;
-  const { audit, events, groups, notices, trust, windows } = ground;
+  const { audit, events, groups, notices, quarantine, trust, windows } = ground;
   const emit = events.emit;
   // Names of what is made further down are used only once everything stands.
   const agents = createAgentsModule({
@@ -195,6 +199,7 @@ function createWork(platform: Platform, ground: Ground) {
     ...{ ...platform, emit, commands: commands.service },
     ...{ fleet: fleet.service, groups: groups.service },
     trust: { lockOf: async (tx) => stoppedBy(await trust.service.currentLock(tx)) },
+    quarantine: quarantine.service,
     ended: (tx, runId) => followUps.service.runEnded(tx, runId),
     takeBack: (tx, runId, taken) => notices.service.takeBack(tx, runId, taken),
     frozenAt: (tx, siteIds, atMs) => windows.service.frozenAt(tx, siteIds, atMs),
@@ -313,6 +318,7 @@ export function createFeatures(platform: Platform, doors: IdentityDoors = identi
     parts.groups,
     parts.notices,
     parts.policies,
+    parts.quarantine,
     parts.plans,
     parts.releases,
     parts.followUps,

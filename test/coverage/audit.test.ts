@@ -8,6 +8,7 @@ import type { RouteSpec } from '#contract/route.ts';
 import { routes, type RouteName } from '#contract/routes.ts';
 import type { Freeze, MaintenanceWindow } from '#contract/windows.ts';
 import { approve, missRun, releaseNight, runEnds } from '../harness/coming-run.ts';
+import { quarantined } from '../harness/quarantined.ts';
 import { sshUses } from '../harness/ssh-uses.ts';
 import { monthly, nights, ReleaseDesk, yearEnd } from '../harness/release-desk.ts';
 
@@ -188,6 +189,14 @@ const uses: readonly (readonly [RouteName, () => Promise<unknown>])[] = [
     async () => {
       const { id, version } = await createWindow('Brève');
       return ask('removeWindow', { params: { windowId: id }, version });
+    },
+  ],
+  ['updateQuarantineRule', () => ask('updateQuarantineRule', { body: { hosts: 3, percent: 30 } })],
+  [
+    'liftUpdateQuarantine',
+    async () => {
+      const quarantineId = await quarantined(desk, 'nginx', '1.1');
+      return ask('liftUpdateQuarantine', { params: { quarantineId }, body: reason });
     },
   ],
   ['createFreeze', () => createFreeze('Premier gel')],

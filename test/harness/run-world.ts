@@ -13,6 +13,7 @@ import {
 } from '../../server/src/features/commands/commands.module.ts';
 import { setActiveRun } from '../../server/src/features/fleet/fleet.repository.ts';
 import { createGroupsModule } from '../../server/src/features/groups/groups.module.ts';
+import { createQuarantineModule } from '../../server/src/features/quarantine/quarantine.module.ts';
 import { createRunsModule } from '../../server/src/features/runs/runs.module.ts';
 import { systemClock, type Clock } from '../../server/src/platform/clock.ts';
 import { newId } from '../../server/src/platform/ids.ts';
@@ -78,8 +79,11 @@ export class RunWorld {
   deaf = false;
   /** What is frozen now. */
   frozen: { freezeId: string; name: string; endMs: number } | null = null;
+  /** While true, updates that fail too often go into quarantine. */
+  judging = false;
   readonly lock = { tenant: false, runIds: [] as string[] };
   groups!: ReturnType<typeof createGroupsModule>;
+  quarantine!: ReturnType<typeof createQuarantineModule>;
   database!: TestDatabase;
   audit!: AuditProcess;
   server!: ServerProcess;
@@ -99,6 +103,9 @@ export class RunWorld {
     await world.#populate(hosts);
     world.groups = createGroupsModule({
       ...{ db: world.audit.db, audit: world.audit.writer, newId, emit: () => Promise.resolve() },
+    });
+    world.quarantine = createQuarantineModule({
+      ...{ db: world.audit.db, audit: world.audit.writer, newId, clock: world.clock },
     });
     world.server = world.#startServer();
     for (const agent of world.agents) await agent.connect(world.server);
@@ -273,6 +280,11 @@ export class RunWorld {
       fleet: { setActiveRun },
       groups: this.groups.service,
       trust: { lockOf: () => Promise.resolve({ tenant: this.lock.tenant, runIds: [...this.lock.runIds] }) },
+      quarantine: {
+        hostEnded: (tx, ended) =>
+          this.judging ? this.quarantine.service.hostEnded(tx, ended) : Promise.resolve(),
+        active: (tx) => this.quarantine.service.active(tx),
+      },
       frozenAt: () => Promise.resolve(this.frozen),
       seal: (tenantId, entryId) => audit.sealer.sealed(tenantId, entryId, { timeoutMs: sealWithinMs }),
     });

@@ -521,6 +521,12 @@ export interface PolicyDocuments {
   tenant_id: Generated<string>;
 }
 
+export interface QuarantineRules {
+  hosts: number;
+  percent: number;
+  tenant_id: Generated<string>;
+}
+
 export interface Releases {
   approved_at: Timestamp | null;
   approved_entry_id: string | null;
@@ -701,6 +707,29 @@ export interface Tenants {
   version: Generated<number>;
 }
 
+export interface UpdateQuarantines {
+  evidence: Json;
+  id: string;
+  lift_reason: string | null;
+  lifted_at: Timestamp | null;
+  lifted_by: string | null;
+  name: string;
+  started_at: Generated<Timestamp>;
+  tenant_id: Generated<string>;
+  update_version: string;
+}
+
+export interface UpdateTries {
+  failed_with: string | null;
+  host_id: string;
+  host_run_id: string;
+  hostname: string;
+  name: string;
+  tenant_id: Generated<string>;
+  tried_at: Generated<Timestamp>;
+  update_version: string;
+}
+
 export interface Windows {
   body: Json;
   created_at: Generated<Timestamp>;
@@ -755,6 +784,7 @@ export interface Database {
   people: People;
   plans: Plans;
   policy_documents: PolicyDocuments;
+  quarantine_rules: QuarantineRules;
   release_signatures: ReleaseSignatures;
   release_targets: ReleaseTargets;
   releases: Releases;
@@ -769,5 +799,7 @@ export interface Database {
   ssh_accesses: SshAccesses;
   tenant_authorities: TenantAuthorities;
   tenants: Tenants;
+  update_quarantines: UpdateQuarantines;
+  update_tries: UpdateTries;
   windows: Windows;
 }

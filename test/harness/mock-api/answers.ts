@@ -2,11 +2,13 @@ import { createHash } from 'node:crypto';
 import { permissions } from '#contract/access.ts';
 import { auditActions } from '#contract/audit.ts';
 import type { AuditEntry } from '#contract/audit.ts';
+import { defaultQuarantineRule } from '#contract/quarantine.ts';
 import type { RouteName } from '#contract/routes.ts';
 import { digestWords } from '#contract/words.ts';
 import { agentOf, at, hostDetail, hosts, idOf, sha, sites, tenantId } from './fleetData.ts';
 import { followUpOf, followUps, noticeSettings, planNotices } from './followUpData.ts';
 import { dependencies, groups, relationsOf } from './groupData.ts';
+import { quarantines } from './quarantineData.ts';
 import { people, planDetail, plans, policy, preview, releaseDetail, releases, trust } from './releaseData.ts';
 import { hostRunDetail, hostRuns, logLines, runDetail, runs } from './runData.ts';
 import {
@@ -198,6 +200,8 @@ export const answers: Partial<Record<RouteName, Answer>> = {
     line: 'atlas-agent enrol atlas-enrol-v1.eyJ1cmwiOiJodHRwczovL2F0bGFzLnNpbXVsZS5leGFtcGxlOjg0NDQiLCJzZWNyZXQiOiJzaW11bMOpIn0',
   }),
   listMaintenancePolicies: (call) => page([policy], call),
+  listUpdateQuarantines: (call) => page(quarantines, call),
+  getQuarantineRule: () => ({ ...defaultQuarantineRule }),
   listWindows: (call) => page(windows, call),
   listWindowOccurrences: ({ params }) => occurrences(params.windowId ?? ''),
   previewWindow: () => windowPreview(),

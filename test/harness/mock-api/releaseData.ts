@@ -100,6 +100,9 @@ function planHost(index: number): PlanHost {
       sha256: sha256 ?? '',
     })),
     updates,
+    ...(index === 1
+      ? { leftOut: [{ name: 'libssl3', version: '3.0.17-1~deb12u3', code: 'quarantined' as const }] }
+      : {}),
     downloadBytes: updates.reduce((sum, update) => sum + update.downloadBytes, 0),
     restart: 'if_required',
     checks: policy.health.checks,

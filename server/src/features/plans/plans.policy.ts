@@ -16,6 +16,12 @@ export interface PlanCandidate {
   readonly activeRunId: string | null;
 }
 
+/** An update that failed too often here. */
+export interface QuarantinedUpdate {
+  readonly name: string;
+  readonly version: string;
+}
+
 /** What hosts have to do with each other, as the groups feature tells it. */
 export type HostRelations = Pick<OrderFacts, 'hostnames' | 'groups' | 'dependencies' | 'atlasHostIds'>;
 
@@ -146,6 +152,30 @@ function planHost(policy: MaintenancePolicyBody, host: PlanCandidate, now: numbe
   };
 }
 
+/** Plans a host as if updates in quarantine did not exist, and says which were left out. */
+function planWithoutQuarantined(
+  policy: MaintenancePolicyBody,
+  host: PlanCandidate,
+  { now, quarantined = [] }: PlanContext,
+): PlanHost {
+  const { inventory } = host;
+  const isQuarantined = ({ name, version }: QuarantinedUpdate): boolean =>
+    quarantined.some((one) => one.name === name && one.version === version);
+  const leftOut = selectUpdates(policy, inventory?.updates ?? []).filter(isQuarantined);
+  const [first] = leftOut;
+  if (inventory === null || first === undefined) return planHost(policy, host, now);
+  const updates = inventory.updates.filter((update) => !isQuarantined(update));
+  const planned = planHost(policy, { ...host, inventory: { ...inventory, updates } }, now);
+  const only = { count: leftOut.length, first: first.name };
+  return {
+    ...planned,
+    ...(planned.decision.code === 'nothing_pending'
+      ? { decision: { code: 'only_quarantined' as const, values: only } }
+      : {}),
+    leftOut: leftOut.map(({ name, version }) => ({ name, version, code: 'quarantined' as const })),
+  };
+}
+
 /** Canaries first, then by name: the same request always gives the same list. */
 function inOrder(candidates: readonly PlanCandidate[]): PlanCandidate[] {
   const rank = (host: PlanCandidate): number => (isCanary(host) ? 0 : 1);
@@ -161,6 +191,8 @@ function isCanary(host: PlanCandidate): boolean {
 interface PlanContext {
   readonly now: number;
   readonly relations: HostRelations;
+  /** Updates that must not be installed now. */
+  readonly quarantined?: readonly QuarantinedUpdate[];
 }
 
 /** The hosts that change, in their order, then those that are left out; and why no order exists, when none does. */
@@ -180,7 +212,7 @@ export function planHosts(
 ): PlannedHosts {
   const judged = inOrder(candidates).map((candidate) => ({
     candidate,
-    host: planHost(policy, candidate, context.now),
+    host: planWithoutQuarantined(policy, candidate, context),
   }));
   const { placed, refusals } = orderHosts({
     ...context.relations,

@@ -23,7 +23,7 @@ import type { PolicyDocument } from '#contract/trust.ts';
 import { planDocument } from './plan-document.policy.ts';
 import type { PlanDocument } from './plan-document.policy.ts';
 import { planHosts } from './plans.policy.ts';
-import type { HostRelations, PlanCandidate } from './plans.policy.ts';
+import type { HostRelations, PlanCandidate, QuarantinedUpdate } from './plans.policy.ts';
 import {
   historyOf,
   predictHosts,
@@ -67,6 +67,8 @@ export interface PlansDeps {
       asked: TimeAsked & { readonly notBefore: string; readonly notAfter: string },
     ) => Promise<PlanTime>;
   };
+  /** Updates that must not be installed now. */
+  readonly quarantined: (tx: TenantTx) => Promise<readonly QuarantinedUpdate[]>;
   /** Groups and dependencies of the tenant. */
   readonly relations: (tx: TenantTx) => Promise<HostRelations>;
   readonly trust: {
@@ -110,6 +112,8 @@ function warnings(preview: Omit<PlanPreview, 'warnings'>): PlanPreview['warnings
   const { withoutGuard, excluded } = preview.counts;
   if (withoutGuard > 0) found.push({ code: 'hosts_without_guard', values: { count: withoutGuard } });
   if (excluded > 0) found.push({ code: 'hosts_excluded', values: { count: excluded } });
+  const leftOut = preview.hosts.flatMap((host) => (host.leftOut ?? []).map((one) => JSON.stringify(one)));
+  if (leftOut.length > 0) found.push({ code: 'updates_left_out', values: { count: new Set(leftOut).size } });
   return found;
 }
 
@@ -327,8 +331,8 @@ export class PlansService {
       });
     }
     const history = historyOf(await this.#deps.history(tx, request.hostIds));
-    const relations = await this.#deps.relations(tx);
-    const { hosts: planned, refusals } = planHosts(policy, candidates, { now, relations });
+    const [relations, quarantined] = [await this.#deps.relations(tx), await this.#deps.quarantined(tx)];
+    const { hosts: planned, refusals } = planHosts(policy, candidates, { now, relations, quarantined });
     const { hosts, predictions } = predictHosts(planned, history);
     const { hostIds, windowIds = [] } = request;
     const asked = { hostIds, expected: predictPlan(predictions, policy.waves.pauseS) };

@@ -170,6 +170,16 @@ export class HostRunEngine {
     return orders;
   }
 
+  /** Only a host that was changed says something about what was installed on it. */
+  async #judgeUpdates(tx: TenantTx, row: HostRunRow, { state, outcomes }: HostRun): Promise<void> {
+    if (outcomes.patch === 'not_started' || outcomes.patch === 'not_installed') return;
+    await this.#deps.quarantine?.hostEnded(tx, {
+      ...{ hostRunId: row.id, hostId: row.hostId, hostname: row.hostname },
+      updates: row.packages.map(({ name, to }) => ({ name, version: to })),
+      well: state === 'committed',
+    });
+  }
+
   async #record(
     tx: TenantTx,
     row: HostRunRow,
@@ -201,6 +211,7 @@ export class HostRunEngine {
     await audit.recordMany(tx, [...transitionEntries(row, effects), ...holdEntries(row, effects)]);
     const ended = isTerminal(after.state) && !isTerminal(row.run.state);
     if (ended && after.startedAtMs !== null) await fleet.setActiveRun(tx, row.hostId, null);
+    if (ended) await this.#judgeUpdates(tx, row, after);
     if (ended) await outbox.publish(tx, [{ topic: advanceTopic, payload: { runId: row.runId } }]);
     // Being heard is no news.
     if (effects.length === 0 && isDeepStrictEqual(after.open, row.run.open)) return;

@@ -10,11 +10,12 @@ import {
   isLive,
   runDeadline,
   type HoldingFreeze,
+  type QuarantinedUpdate,
   type RunEffect,
   type RunFacts,
 } from './run.policy.ts';
 import type { RunsDeps } from './runs.deps.ts';
-import { waitingSites } from './runs.read-model.ts';
+import { waitingFor, waitingSites } from './runs.read-model.ts';
 import * as repository from './runs.repository.ts';
 import type { RunChange, RunReport, RunRow } from './runs.repository.ts';
 
@@ -118,9 +119,16 @@ export class RunEngine {
       locked: lock.tenant || lock.runIds.includes(row.id),
       acceptedWave: row.acceptedWave,
       frozen: await this.#frozen(tx, row, nowMs),
+      quarantined: await this.#quarantined(tx, row.id),
       saidFreezeId: row.lastDecision?.code === 'frozen' ? String(row.lastDecision.values['freezeId']) : null,
       members,
     };
+  }
+
+  /** Asked in full only while anything is in quarantine. */
+  async #quarantined(tx: TenantTx, runId: string): Promise<QuarantinedUpdate | null> {
+    const active = (await this.#deps.quarantine?.active(tx)) ?? [];
+    return active.length === 0 ? null : waitingFor(tx, runId, active);
   }
 
   /** Asked only while a freeze could hold something back. */

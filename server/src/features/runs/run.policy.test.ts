@@ -28,6 +28,7 @@ function facts(members: WaveMember[], change: Partial<RunFacts> = {}): RunFacts 
     locked: false,
     frozen: null,
     saidFreezeId: null,
+    quarantined: null,
     members,
     ...change,
   };
@@ -82,6 +83,17 @@ describe('a run', () => {
       to: 'paused',
     });
     expect(decideRun({ ...stopped, state: 'scheduled' }, t0 + 60_000)).toEqual([]);
+  });
+
+  it('pauses before a wave that would install an update in quarantine, and again when people say go on', () => {
+    const quarantined = { name: 'openssl', version: '3.0-2', hosts: 1 };
+    const stopped = facts(twoWaves('committed', 'planned'), { quarantined, acceptedWave: 1 });
+    expect(decideRun(stopped, t0 + 60_000)).toEqual([
+      { type: 'decide', code: 'quarantine_paused', values: quarantined },
+      { type: 'transition', from: 'running', to: 'paused' },
+    ]);
+    // Hosts that have begun go on.
+    expect(decideRun(facts(twoWaves('verifying', 'verifying'), { quarantined }), t0)).toEqual([]);
   });
 
   it('asks again soon for a host that waits for its group, and does not announce its wave a second time', () => {

@@ -21,7 +21,16 @@ export interface RunFacts {
   readonly frozen: HoldingFreeze | null;
   /** The freeze of which it was said that the run waits, so that it is said once; null when none. */
   readonly saidFreezeId: string | null;
+  /** An update in quarantine that hosts which have not begun would install; null when there is none. */
+  readonly quarantined: QuarantinedUpdate | null;
   readonly members: readonly WaveMember[];
+}
+
+export interface QuarantinedUpdate {
+  readonly name: string;
+  readonly version: string;
+  /** Hosts that would install it. */
+  readonly hosts: number;
 }
 
 export interface HoldingFreeze {
@@ -143,6 +152,12 @@ function advanceRunning(facts: RunFacts, nowMs: number): RunEffect[] {
     return [
       { type: 'decide', code: 'threshold_paused', values: broken },
       moveRun('running', 'paused', 'too_many_failures'),
+    ];
+  }
+  if (facts.quarantined !== null) {
+    return [
+      { type: 'decide', code: 'quarantine_paused', values: { ...facts.quarantined } },
+      moveRun('running', 'paused', 'update_quarantined'),
     ];
   }
   const next = nextWave(facts);

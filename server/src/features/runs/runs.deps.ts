@@ -50,6 +50,22 @@ export interface RunsDeps {
     runId: string,
     taken: { readonly kind: 'cancelled' | 'missed'; readonly reason: string | null },
   ) => Promise<void>;
+  /** Judges updates by what became of them, in the same transaction, and says which must not be installed. Absent where nobody judges. */
+  readonly quarantine?: {
+    readonly hostEnded: (
+      tx: TenantTx,
+      ended: {
+        readonly hostRunId: string;
+        readonly hostId: string;
+        readonly hostname: string;
+        readonly updates: readonly { readonly name: string; readonly version: string }[];
+        readonly well: boolean;
+      },
+    ) => Promise<void>;
+    readonly active: (
+      tx: TenantTx,
+    ) => Promise<readonly { readonly name: string; readonly version: string }[]>;
+  };
   /** Says in the same transaction that a run has ended. Absent where nothing follows. */
   readonly ended?: (tx: TenantTx, runId: string) => Promise<void>;
   /** The freeze that holds any of these sites at an instant, or null. */

@@ -322,3 +322,21 @@ export async function waitingSites(tx: TenantTx, runId: string): Promise<string[
     .execute();
   return rows.map(({ site_id }) => site_id);
 }
+
+/** The first of these updates that hosts of a run which have not begun would install; null when there is none. */
+export async function waitingFor(
+  tx: TenantTx,
+  runId: string,
+  updates: readonly { readonly name: string; readonly version: string }[],
+): Promise<{ readonly name: string; readonly version: string; readonly hosts: number } | null> {
+  const { rows } = await sql<{ name: string; version: string; hosts: number }>`
+    select u.name, u.version, count(*)::int as hosts
+    from host_runs h
+    cross join lateral jsonb_to_recordset(h.packages) p (name text, "to" text)
+    join jsonb_to_recordset(${JSON.stringify(updates)}::jsonb) u (name text, version text)
+      on u.name = p.name and u.version = p."to"
+    where h.run_id = ${runId} and h.state = 'planned' and h.replaced_by is null
+    group by u.name, u.version order by u.name, u.version limit 1
+  `.execute(tx);
+  return rows[0] ?? null;
+}

@@ -159,7 +159,7 @@ function runClock(state: RunState): string {
   const hourMs = 3_600_000;
   const facts: RunFacts = {
     ...{ state, sealed: true, notBeforeMs: 0, startByMs: hourMs, pauseS: 0, failureThresholdPercent: 0 },
-    ...{ locked: false, acceptedWave: 0, frozen: null, saidFreezeId: null },
+    ...{ locked: false, acceptedWave: 0, frozen: null, saidFreezeId: null, quarantined: null },
     members: [{ id: '', wave: 1, state: 'planned', endedAtMs: null }],
   };
   const waits = runDeadline({ ...facts, notBeforeMs: hourMs / 2 }, 0);

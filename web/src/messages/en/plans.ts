@@ -81,6 +81,8 @@ export const plans: Readonly<Record<keyof typeof source, string>> = {
   'rollbackTier.3': 'Rollback by restoring a backup',
   'planDecision.included': 'Included.',
   'planDecision.included_without_guard': 'Included without a checkpoint: {reason}',
+  'planDecision.only_quarantined':
+    '{count, plural, one {Only an update in quarantine, {first}, is pending.} other {Only # updates in quarantine are pending, among them {first}.}}',
   'planDecision.nothing_pending': 'Nothing to install.',
   'planDecision.agent_not_connected': 'The agent is not connected.',
   'planDecision.agent_revoked': 'The agent is revoked or suspected to be a clone.',
@@ -121,6 +123,10 @@ export const plans: Readonly<Record<keyof typeof source, string>> = {
     'By its history this takes at least {low} minutes: it does not fit into {minutes} minutes.',
   'planWarning.hosts_without_guard':
     '{count, plural, one {# server will have no checkpoint.} other {# servers will have no checkpoint.}}',
+  'planWarning.updates_left_out':
+    '{count, plural, one {# update is left out: it is in quarantine.} other {# updates are left out: they are in quarantine.}}',
+  'preview.leftOut': 'Left out',
+  'leftOut.quarantined': 'in quarantine: it failed too often here',
   'planWarning.hosts_excluded':
     '{count, plural, one {# server is left out; the reason is given below.} other {# servers are left out; the reason is given below.}}',
   'policyWords.select.security': 'Security updates only.',

@@ -169,6 +169,8 @@ export const runs: Readonly<Record<keyof typeof source, string>> = {
   'decision.rollback_failed': 'The rollback failed: somebody must look at this server.',
   'decision.cancelled_by_person': 'Cancelled by a person before the next safe point.',
   'decision.window_over': 'The maintenance window is over: no new step starts.',
+  'decision.quarantine_paused':
+    'Run paused: {name} {version} is in quarantine, and {hosts, plural, one {# server that has} other {# servers that have}} not begun would install it. Lift the quarantine, or cancel the run.',
   'decision.threshold_paused': 'Run paused: {percent}% of wave {wave} did not end well.',
   'decision.indeterminate':
     'The agent cannot tell whether the effect happened: nothing is run again, a person decides.',

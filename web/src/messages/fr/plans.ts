@@ -83,6 +83,8 @@ export const plans = {
   'rollbackTier.3': 'Retour arrière par restauration de sauvegarde',
   'planDecision.included': 'Retenu.',
   'planDecision.included_without_guard': 'Retenu sans point de retour : {reason}',
+  'planDecision.only_quarantined':
+    '{count, plural, one {Seule une mise à jour en quarantaine, {first}, est en attente.} other {Seules # mises à jour en quarantaine sont en attente, dont {first}.}}',
   'planDecision.nothing_pending': 'Rien à installer.',
   'planDecision.agent_not_connected': 'L’agent n’est pas connecté.',
   'planDecision.agent_revoked': 'L’agent est révoqué ou suspecté d’être un clone.',
@@ -125,6 +127,10 @@ export const plans = {
     'D’après l’historique, il faut au moins {low} minutes : cela ne tient pas dans {minutes} minutes.',
   'planWarning.hosts_without_guard':
     '{count, plural, one {# serveur n’aura pas de point de retour.} other {# serveurs n’auront pas de point de retour.}}',
+  'planWarning.updates_left_out':
+    '{count, plural, one {# mise à jour est laissée de côté : elle est en quarantaine.} other {# mises à jour sont laissées de côté : elles sont en quarantaine.}}',
+  'preview.leftOut': 'Laissé de côté',
+  'leftOut.quarantined': 'en quarantaine : trop d’échecs ici',
   'planWarning.hosts_excluded':
     '{count, plural, one {# serveur est laissé de côté ; le motif est indiqué plus bas.} other {# serveurs sont laissés de côté ; le motif est indiqué plus bas.}}',
   'policyWords.select.security': 'Seulement les mises à jour de sécurité.',

@@ -174,6 +174,8 @@ export const runs = {
   'decision.rollback_failed': 'Le retour arrière a échoué : quelqu’un doit regarder ce serveur.',
   'decision.cancelled_by_person': 'Annulé par une personne avant le point sûr suivant.',
   'decision.window_over': 'La fenêtre de maintenance est terminée : plus aucune nouvelle étape ne commence.',
+  'decision.quarantine_paused':
+    'Exécution en pause : {name} {version} est en quarantaine, et {hosts, plural, one {# serveur qui n’a pas commencé l’installerait} other {# serveurs qui n’ont pas commencé l’installeraient}}. Levez la quarantaine, ou annulez l’exécution.',
   'decision.threshold_paused':
     'Exécution suspendue : {percent} % de la vague {wave} ne s’est pas bien terminé.',
   'decision.indeterminate':
