@@ -1,5 +1,5 @@
 import type { HostRunSummary, RunDetail } from '#contract/runs.ts';
-import { terminalHostRunStates } from '#contract/runs.ts';
+import { terminalHostRunStates } from '#contract/run-transitions.ts';
 import { drillGroups, victims } from './drill.hosts.ts';
 import type { DrillHost } from './drill.hosts.ts';
 

@@ -62,6 +62,8 @@ export class People {
     const people = new People(installation, await bootstrap(installation));
     for (const name of ['alice', 'bernard']) await people.#enrolKey(name);
     await people.#publish();
+    // What the faults break is not the update: it must not go into quarantine and stop the next run.
+    await people.must('olga', 'updateQuarantineRule', { body: { hosts: 1000, percent: 100 } });
     const policy = await people.must<MaintenancePolicy>('olga', 'createMaintenancePolicy', {
       body: {
         name: 'Essais',
