@@ -1,31 +1,9 @@
 import { hostRunTransitions, terminalHostRunStates } from '#contract/run-transitions.ts';
 import { runStates, type HostRunState } from '#contract/runs.ts';
-import { decodeJournal } from '../../agent/src/journal/frames.ts';
-import { JournalIndex } from '../../agent/src/journal/journal.index.ts';
-import type { JournalRecord } from '../../agent/src/journal/journal.record.ts';
 import type { SimulatedHost } from './host/simulatedHost.ts';
-import type { SimulatedWorld } from './world.ts';
-
-interface HostRunRow {
-  readonly id: string;
-  readonly runId: string;
-  readonly hostId: string;
-  readonly state: HostRunState;
-  readonly wave: number;
-  readonly patch: string;
-  readonly restart: string;
-  readonly openCommandId: string | null;
-  readonly replacedBy: string | null;
-  readonly startedAt: Date | null;
-  readonly endedAt: Date | null;
-}
-
-interface EntryRow {
-  readonly atMs: number;
-  readonly action: string;
-  readonly subjectId: string | null;
-  readonly details: Readonly<Record<string, unknown>>;
-}
+import { readEntries, readHostRuns, type EntryRow, type HostRunRow } from './records.ts';
+import { falselySigned } from './signed.ts';
+import type { SimulatedRun, SimulatedWorld } from './world.ts';
 
 const terminal = new Set<string>(terminalHostRunStates);
 const endedRuns = runStates.filter(
@@ -51,26 +29,21 @@ export async function faultsOf(
   world: SimulatedWorld,
   weather: { readonly isHarmless: boolean; readonly isCalm: boolean },
 ): Promise<string[]> {
-  const hostRuns = await world.query<HostRunRow>(
-    `select id, run_id as "runId", host_id as "hostId", state, wave, outcomes->>'patch' as patch, outcomes->>'restart' as restart,
-       open_command_id as "openCommandId", replaced_by as "replacedBy", started_at as "startedAt", ended_at as "endedAt"
-     from host_runs order by id`,
-  );
-  const entries = await world.query<EntryRow>(
-    `select extract(epoch from at)::float8 * 1000 as "atMs", action, subject_id as "subjectId", convert_from(leaf, 'UTF8')::jsonb->'details' as details from audit_entries where tenant_id = $1 order by entry_id`,
-    [world.tenantId],
-  );
+  const hostRuns = await readHostRuns(world);
+  const entries = await readEntries(world);
   return [
     ...(await unfinished(world, hostRuns)),
     ...untrue(world, hostRuns),
     ...twice(world),
     ...(await unrecorded(world, hostRuns, entries)),
-    ...(await lostResults(world)),
+    ...(await falselySigned(world, hostRuns, entries)),
     ...outOfOrder(hostRuns, entries),
-    ...outOfTime(world, entries),
+    ...outOfTime(world, hostRuns, entries),
     ...overBudget(world, hostRuns, entries),
     ...unproven(world, hostRuns, entries),
     ...world.leftBroken,
+    ...world.denied,
+    ...(await broken(world)),
     ...(weather.isHarmless ? harmed(world, hostRuns, weather.isCalm) : []),
     ...(await unsealed(world)),
   ];
@@ -140,6 +113,9 @@ function lies(host: SimulatedHost, { state, patch }: HostRunRow, own: readonly H
     if (!isOld(host)) say(`it has ${there}`);
     if (!host.isHealthy) say('its service is down');
   }
+  if (patch === 'installed' && terminal.has(state) && !isUpdated(host)) say(`it has ${there}`);
+  if (patch === 'reverted' && terminal.has(state) && !wasUpdatedBefore && !isOld(host))
+    say(`it has ${there}`);
   const isUntouched = patch === 'not_started' || patch === 'not_installed';
   if (isUntouched && terminal.has(state) && !wasUpdatedBefore && !isOld(host)) say(`it has ${there}`);
   return faults;
@@ -158,6 +134,15 @@ function twice(world: SimulatedWorld): string[] {
         : [`I2: ${host.name}: ${kind} twice for ${of}`];
     });
   });
+}
+
+/** I3: what people were told is durable is there. */
+async function broken(world: SimulatedWorld): Promise<string[]> {
+  const rows = await world.query<{ id: string }>('select id from commands where id = any($1)', [
+    world.promised,
+  ]);
+  const lost = world.promised.length - rows.length;
+  return lost > 0 ? [`I3: ${lost} commands were promised to people and are not there`] : [];
 }
 
 /** I5: no effect without its order in the log before it, no change of state without its entry. */
@@ -194,36 +179,6 @@ export function brokenWay(id: string, state: HostRunState, entries: readonly Ent
     at = to;
   }
   return at === state ? [] : [`I5: the log ends at ${at}, the host run is ${state}`];
-}
-
-/** The number of the last result in the journal on a host's disk. */
-function lastResultOf(host: SimulatedHost): number {
-  const name = '/var/lib/atlas-agent/journal';
-  if (!host.disk.has(name)) return 0;
-  const index = new JournalIndex();
-  for (const { payload, head } of decodeJournal(host.disk.get(name).content).frames)
-    index.apply(JSON.parse(payload.toString('utf8')) as JournalRecord, head.toString('hex'));
-  return index.lastSeq;
-}
-
-/** I3: what an agent has signed is held by the server, without a gap, once both can speak. */
-async function lostResults(world: SimulatedWorld): Promise<string[]> {
-  const rows = await world.query<{ agentId: string; seqs: number[] }>(
-    `select agent_id as "agentId", array_agg(seq::int order by seq) as seqs
-     from result_frames cross join lateral generate_series(first_seq, last_seq) as seq group by agent_id`,
-  );
-  const faults: string[] = [];
-  for (const { seqs } of rows)
-    seqs.forEach((seq, index) => {
-      if (seq !== index + 1) faults.push(`I3: results of an agent have a gap or a repetition at ${seq}`);
-    });
-  for (const host of world.hosts) {
-    const { agentId } = world.idsOf(host);
-    const made = lastResultOf(host);
-    const held = rows.find((row) => row.agentId === agentId)?.seqs.length ?? 0;
-    if (made > held) faults.push(`I3: ${host.name} has signed ${made} results, and ${held} arrived`);
-  }
-  return faults.slice(0, 3);
 }
 
 interface Order {
@@ -303,15 +258,26 @@ const leading = new Set(['preflight', 'guard', 'download', 'install']);
 /** What was decided at the same moment may still be written down. */
 const graceMs = 5000;
 
+/** The window of a run is closed for whatever changes a host in its last tenth, ten minutes at most. */
+function lastCallMs({ notAfterMs, windowMs }: SimulatedRun): number {
+  return notAfterMs - Math.min(600_000, windowMs / 10);
+}
+
 /** I9: nothing that leads to a change is ordered under an emergency stop or outside of the window. */
-function outOfTime(world: SimulatedWorld, entries: readonly EntryRow[]): string[] {
+function outOfTime(
+  world: SimulatedWorld,
+  hostRuns: readonly HostRunRow[],
+  entries: readonly EntryRow[],
+): string[] {
   const faults: string[] = [];
-  const latest = Math.max(...world.runs.map(({ notAfterMs }) => notAfterMs));
-  for (const { atMs, step } of ordersOf(entries)) {
+  for (const { atMs, step, hostRunId } of ordersOf(entries)) {
     if (!leading.has(step)) continue;
     const isStopped = world.stops.some(({ fromMs, untilMs }) => atMs > fromMs + graceMs && atMs < untilMs);
     if (isStopped) faults.push(`I9: ${step} was ordered under the emergency stop`);
-    if (atMs > latest) faults.push(`I9: ${step} was ordered after the window`);
+    const { runId } = hostRuns.find(({ id }) => id === hostRunId) ?? {};
+    const run = world.runs.find((one) => one.runId === runId);
+    if (run !== undefined && atMs > lastCallMs(run) + graceMs)
+      faults.push(`I9: ${step} was ordered after the window`);
   }
   return faults.slice(0, 3);
 }
@@ -344,12 +310,13 @@ function unproven(
 
 /** When nothing happened but what the server and the network are made to bear, every host ends as in the best weather. */
 function harmed(world: SimulatedWorld, hostRuns: readonly HostRunRow[], isCalm: boolean): string[] {
-  return hostRuns.flatMap(({ hostId, runId, state, endedAt }) => {
+  return hostRuns.flatMap(({ hostId, runId, state, patch, endedAt }) => {
     const run = world.runs.find((one) => one.runId === runId);
     const host = world.hosts.find((one) => world.idsOf(one).hostId === hostId);
     if (run === undefined || host === undefined || state === 'superseded' || state === 'planned') return [];
     if (!run.guarded || endedAt === null) return [];
-    const isMissed = state === 'missed' && run.windowMs < 3_600_000;
+    const isLate = state === 'failed' && patch === 'not_installed' && endedAt.getTime() >= run.notAfterMs;
+    const isMissed = (state === 'missed' || isLate) && run.windowMs < 3_600_000;
     const due = host.broken.size > 0 ? 'rolled_back' : 'committed';
     // A guard that hears nobody for long enough is right to go back.
     const isAbandoned = state === 'rolled_back' && !isCalm;

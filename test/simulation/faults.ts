@@ -3,7 +3,8 @@ import { databaseFaults } from './os/pg.ts';
 import { loop } from './os/loop.ts';
 import { network } from './os/network.ts';
 import { packageFaults } from './host/provider.ts';
-import { SimulatedHost } from './host/simulatedHost.ts';
+import { hostFaults, SimulatedHost } from './host/simulatedHost.ts';
+import { askReadings, pressButton } from './people.ts';
 import type { SimulatedWorld } from './world.ts';
 
 /** How often each mishap comes, and for how long the world is unkind. All of it follows from the seed. */
@@ -13,16 +14,28 @@ export interface Weather {
   readonly mishaps: readonly (keyof typeof mishaps)[];
   readonly statementLost: number;
   readonly serialisation: number;
+  readonly commitLost: number;
   readonly commitUnsure: number;
-  readonly packageNetwork: number;
+  readonly starved: number;
+  readonly packages: Readonly<Record<keyof typeof packageFaults, number>>;
   readonly slownessMs: number;
+  /** Somebody keeps looking at the hosts. */
+  readonly isWatched: boolean;
+  /** Somebody keeps pressing buttons. */
+  readonly isPressed: boolean;
+  /** Probability of a death around what changes a host. */
+  readonly atEffect: number;
+  /** No host may end otherwise than in the best weather. */
+  readonly isHarmless: boolean;
 }
 
 const minute = 60_000;
 
 const mishaps = {
   serverDies(world: SimulatedWorld): void {
-    if (world.server === null) return;
+    // A server that is hardly ever there cannot be made up for: every order has its clock.
+    const isSpared = world.isSpared && loop.nowMs - world.serverSinceMs < minute;
+    if (world.server === null || isSpared) return;
     world.killServer();
     loop.after(loop.chance.between(500, 90_000), () => world.startServer(), null);
   },
@@ -61,7 +74,11 @@ const mishaps = {
       loop.after(700, again, null);
       return;
     }
-    const ms = loop.chance.between(30 * minute, 50 * minute);
+    // Sometimes longer than the server waits for it.
+    const isGivenUp = loop.chance.happens(0.3);
+    const ms = isGivenUp
+      ? loop.chance.between(65 * minute, 80 * minute)
+      : loop.chance.between(30 * minute, 50 * minute);
     world.tell(`${host.name} is left alone for ${Math.round(ms / minute)} min`);
     network.cut(host);
     world.leftAlone.add(host);
@@ -100,7 +117,7 @@ const mishaps = {
     world.tell(`the clock of ${host.name} is off by ${Math.round(host.skewMs / 1000)} s`);
   },
   diskSlow(world: SimulatedWorld): void {
-    aim(world).disk.slowness = loop.chance.pick([1, 20, 200, 200]);
+    aim(world).disk.slowness = slowness();
   },
   diskFull(world: SimulatedWorld): void {
     const host = loop.chance.pick(world.hosts);
@@ -119,12 +136,17 @@ const mishaps = {
     loop.after(loop.chance.between(5000, 4 * minute), () => world.setStop(false), null);
   },
   person(world: SimulatedWorld): void {
-    world.personActs();
+    pressButton(world);
   },
   readings(world: SimulatedWorld): void {
-    world.askReadings(aim(world));
+    askReadings(world, aim(world));
   },
 };
+
+/** How many times slower than a good one a disk is: often so slow that every flush takes a second. */
+function slowness(): number {
+  return loop.chance.pick([1, 20, loop.chance.between(150, 250), loop.chance.between(150, 250)]);
+}
 
 /** Often a host that is in the middle of something: there is more to break. */
 function aim(world: SimulatedWorld): SimulatedHost {
@@ -149,28 +171,55 @@ const harmless = new Set<string>([
   'networkCut',
 ]);
 
-export function isHarmless(weather: Weather): boolean {
-  return weather.mishaps.every((one) => harmless.has(one)) && weather.packageNetwork === 0;
+/** Deaths and what makes races long are what most of the product's care is about. */
+const common: readonly (readonly [Kind, number])[] = [
+  ['agentDies', 0.35],
+  ['powerLost', 0.25],
+  ['diskSlow', 0.4],
+];
+
+type Kind = keyof typeof mishaps;
+
+const kinds = Object.keys(mishaps) as Kind[];
+
+type Mood = 'calm' | 'gentle' | 'slow' | 'bad';
+
+const moods: readonly Mood[] = ['calm', 'gentle', 'gentle', 'slow', 'bad', 'bad', 'bad', 'bad', 'bad'];
+
+/** Which mishaps come: none, harmless ones only, slow disks only, or a few of any kind: rare meetings need room. */
+function chooseKinds(mood: Mood): readonly Kind[] {
+  if (mood === 'calm') return [];
+  if (mood === 'slow') return ['diskSlow'];
+  const pool = mood === 'gentle' ? kinds.filter((kind) => harmless.has(kind)) : kinds;
+  const count = loop.chance.between(1, 4);
+  const chosen = new Set<Kind>();
+  while (chosen.size < count) chosen.add(loop.chance.pick(pool));
+  for (const [kind, probability] of common)
+    if (pool.includes(kind) && loop.chance.happens(probability)) chosen.add(kind);
+  return [...chosen];
 }
 
-const kinds = Object.keys(mishaps) as (keyof typeof mishaps)[];
-
-/** The weather of a seed: sometimes everything at once, more often a few kinds, so that rare meetings have room. */
+/** The weather of a seed. */
 export function forecast(): Weather {
-  const isKind = loop.chance.happens(0.1);
-  const count = isKind ? 0 : loop.chance.between(1, 6);
-  const chosen = new Set<keyof typeof mishaps>();
-  while (chosen.size < count) chosen.add(loop.chance.pick(kinds));
-  const some = (probability: number) => (!isKind && loop.chance.happens(0.4) ? probability : 0);
+  const mood = loop.chance.pick(moods);
+  const chosen = chooseKinds(mood);
+  const some = (probability: number) => (mood !== 'calm' && loop.chance.happens(0.4) ? probability : 0);
+  const worse = (probability: number) => (mood === 'bad' ? some(probability) : 0);
   return {
-    name: isKind ? 'calm' : [...chosen].join(', '),
+    name: mood === 'calm' ? mood : chosen.join(', '),
     everyMs: loop.chance.pick([2000, 6000, 15_000, 40_000]),
-    mishaps: [...chosen],
+    mishaps: chosen,
     statementLost: some(0.01),
     serialisation: some(0.05),
+    commitLost: some(0.03),
     commitUnsure: some(0.03),
-    packageNetwork: some(0.3),
+    starved: some(0.1),
+    packages: { network: worse(0.3), busy: worse(0.2), script: worse(0.3) },
     slownessMs: loop.chance.pick([5, 50, 800]),
+    isWatched: mood !== 'calm' && loop.chance.happens(0.5),
+    isPressed: mood === 'bad' && loop.chance.happens(0.5),
+    atEffect: mood === 'bad' ? loop.chance.pick([0, 0, 0.3, 0.5]) : 0,
+    isHarmless: mood === 'calm' || mood === 'gentle',
   };
 }
 
@@ -178,7 +227,7 @@ export function forecast(): Weather {
 export function blow(world: SimulatedWorld, weather: Weather): () => void {
   let isOver = false;
   Object.assign(databaseFaults, weather);
-  packageFaults.network = weather.packageNetwork;
+  Object.assign(packageFaults, weather.packages);
   network.slownessMs = weather.slownessMs;
   world.redis.loss = weather.mishaps.includes('redisEmptied') ? 0.3 : 0;
   world.redis.twice = weather.mishaps.includes('redisEmptied') ? 0.2 : 0;
@@ -189,6 +238,14 @@ export function blow(world: SimulatedWorld, weather: Weather): () => void {
     loop.after(loop.chance.between(1, 2 * weather.everyMs), next, null);
   };
   loop.after(loop.chance.between(1000, weather.everyMs), next, null);
+  const again = (act: () => void, everyMs: number): void => {
+    if (isOver) return;
+    act();
+    loop.after(loop.chance.between(2000, 2 * everyMs), () => again(act, everyMs), null);
+  };
+  if (weather.isWatched) again(() => askReadings(world, loop.chance.pick(world.hosts)), 10_000);
+  if (weather.isPressed) again(() => pressButton(world), 15_000);
+  if (weather.mishaps.includes('diskSlow')) for (const { disk } of world.hosts) disk.slowness = slowness();
   world.isStormy = true;
   return () => {
     isOver = true;
@@ -197,26 +254,38 @@ export function blow(world: SimulatedWorld, weather: Weather): () => void {
   };
 }
 
-/** Deaths that come at the worst moment: between two accesses to the disk, at a statement, right after a commit. */
-function blowAtSteps(world: SimulatedWorld, { mishaps: kinds }: Weather): void {
+/** Deaths that come at the worst moment: at an access to the disk or a program that is run, at a statement, right after a commit. */
+function blowAtSteps(world: SimulatedWorld, { mishaps: kinds, atEffect, isHarmless }: Weather): void {
   const [agents, power] = [kinds.includes('agentDies'), kinds.includes('powerLost')];
   accessFaults.probability = agents || power ? loop.chance.pick([0, 0.002, 0.01]) : 0;
   accessFaults.strike = (machine) => {
     if (!(machine instanceof SimulatedHost)) return;
-    const isPower = power && (!agents || loop.chance.happens(0.5));
-    world.tell(`${isPower ? 'the power' : 'the agent'} of ${machine.name} goes at an access to its disk`);
+    const isPower = power && loop.chance.happens(agents ? 0.4 : 0.6);
+    world.tell(`${isPower ? 'the power' : 'the agent'} of ${machine.name} goes in the middle of something`);
     if (isPower) machine.goDown('power', loop.chance.between(5000, minute));
     else machine.killAgent();
   };
-  databaseFaults.death = kinds.includes('serverDies') ? loop.chance.pick([0, 0.0005, 0.003]) : 0;
+  Object.assign(hostFaults, { atEffect, otherwise: atEffect / 30 });
+  hostFaults.strike = (machine) => accessFaults.strike(machine);
+  world.isSpared = isHarmless;
+  const deaths = isHarmless ? [0, 0.0002, 0.0005] : [0, 0.0005, 0.003];
+  databaseFaults.death = kinds.includes('serverDies') ? loop.chance.pick(deaths) : 0;
 }
 
 /** Everything that was broken from outside is whole again; what the product made of it is not touched. */
 function calm(world: SimulatedWorld): void {
   world.tell('the weather is calm again');
-  Object.assign(databaseFaults, { statementLost: 0, serialisation: 0, commitUnsure: 0, death: 0 });
+  Object.assign(databaseFaults, {
+    statementLost: 0,
+    serialisation: 0,
+    commitUnsure: 0,
+    commitLost: 0,
+    starved: 0,
+    death: 0,
+  });
   accessFaults.probability = 0;
-  packageFaults.network = 0;
+  Object.assign(hostFaults, { atEffect: 0, otherwise: 0 });
+  Object.assign(packageFaults, { network: 0, busy: 0, script: 0 });
   network.slownessMs = 20;
   Object.assign(world.redis, { loss: 0, twice: 0, isDown: false });
   world.setStop(false);

@@ -1,5 +1,5 @@
 import { faultsOf, isAtRest } from './checker.ts';
-import { blow, forecast, isHarmless } from './faults.ts';
+import { blow, forecast } from './faults.ts';
 import { maxHosts, type Ground } from './ground.ts';
 import { loop } from './os/loop.ts';
 import { tellStory } from './story.ts';
@@ -55,7 +55,7 @@ async function unfold(world: SimulatedWorld, seed: number, minutes: number): Pro
   // What an agent still has to say arrives within its slowest pace of coming back.
   await loop.live(loop.nowMs + 5 * minute);
   const faults = await faultsOf(world, {
-    isHarmless: isHarmless(weather),
+    isHarmless: weather.isHarmless,
     isCalm: weather.mishaps.length === 0,
   });
   const states = await world.query<{ state: string }>('select state from host_runs order by id');
@@ -82,8 +82,8 @@ async function createRuns(world: SimulatedWorld): Promise<void> {
     waves,
     pauseS: loop.chance.pick([0, 0, 30]),
     failureThresholdPercent: loop.chance.pick([20, 50, 100]),
-    windowMs: loop.chance.pick([20 * minute, hour, 3 * hour]),
-    guarded: loop.chance.happens(0.85),
+    windowMs: loop.chance.pick([loop.chance.between(2, 4), 20, 20, 60]) * minute,
+    guarded: loop.chance.happens(0.6),
   };
   await loop.until(world.createRun(wish));
   // Two runs may want the same host.

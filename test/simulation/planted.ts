@@ -81,14 +81,16 @@ export const plantedBugs: readonly PlantedBug[] = [
   },
   {
     name: 'same-boot-proves-a-restart',
-    harm: 'a host that never restarted is said to have',
+    // The server compares the boots itself and turns such a host back; the log holds a signed untruth all the same.
+    harm: 'a host that never restarted signs that it has',
     file: 'agent/src/verbs/restartVerb.ts',
     find: 'if (deps.bootId === context.intent.bootId)',
     put: "if (deps.bootId === '')",
   },
   {
     name: 'cut-short-counts-as-installed',
-    harm: 'half an installation is called a whole one',
+    // The checks after it find the old packages; the log holds a signed untruth all the same.
+    harm: 'half an installation is signed as a whole one',
     file: 'agent/src/verbs/updateVerbs.ts',
     find: "if (state === 'all') return succeed(",
     put: "if (state !== 'none') return succeed(",
@@ -123,7 +125,8 @@ export const plantedBugs: readonly PlantedBug[] = [
   },
   {
     name: 'own-rollback-is-not-heard',
-    harm: 'a host that turned itself back is called updated or failed',
+    // A host that is still in its run is asked to go back and says that it has: then it is called turned back by order.
+    harm: 'nobody is told that a host turned itself back, and one that was given up stays called failed',
     file: `${runs}/host-run.engine.ts`,
     find: "if (result.verb !== 'guard.rollback' || (by !== 'agent' && by !== 'guardian')) return [];",
     put: 'if (by !== undefined || by === undefined) return [];',
@@ -144,7 +147,7 @@ export const plantedBugs: readonly PlantedBug[] = [
   },
   {
     name: 'changed-host-is-called-unchanged',
-    harm: 'a host that may have been changed is called untouched',
+    harm: 'a host is called untouched while it is being changed',
     file: `${runs}/host-run.moves.ts`,
     find: "setOutcomes(draft, { patch: 'unknown' });\n  order(draft, step);",
     put: "setOutcomes(draft, { patch: 'not_installed' });\n  order(draft, step);",

@@ -25,6 +25,8 @@ const plantedSeeds = 100;
 interface Summary {
   readonly seeds: number;
   readonly failed: readonly number[];
+  /** What was wrong first, in words; null when nothing was. */
+  readonly fault: string | null;
   /** Time that passed in the worlds, hours. */
   readonly worldHours: number;
   readonly events: number;
@@ -58,6 +60,7 @@ async function liveSeeds(first: number, count: number): Promise<Summary> {
   replaceGlobals();
   const { live } = await import('./history.ts');
   const failed: number[] = [];
+  let fault: string | null = null;
   let [seconds, events, done] = [0, 0, 0];
   for (let seed = first; seed < first + count; seed += 1) {
     const began = real.performanceNow();
@@ -67,30 +70,50 @@ async function liveSeeds(first: number, count: number): Promise<Summary> {
     seconds += history.worldSeconds;
     events += history.events;
     if (history.faults.length > 0) failed.push(seed);
+    fault ??= history.faults[0] ?? null;
     if (history.faults.length > 0 && bug !== null) break;
   }
   await ground.database.drop();
-  return { seeds: done, failed, worldHours: Math.round(seconds / 360) / 10, events };
+  return { seeds: done, failed, fault, worldHours: Math.round(seconds / 360) / 10, events };
 }
 
 interface Catch {
   readonly name: string;
+  /** The first seed that showed the mistake; null when none did. */
   readonly seed: number | null;
+  readonly fault: string | null;
 }
 
 function plant(name: string, seeds: number): Promise<Catch> {
-  const args = [import.meta.filename, '--bug', name, '--seeds', String(seeds), '--json'];
+  const args = [
+    import.meta.filename,
+    '--bug',
+    name,
+    '--seed',
+    values.seed,
+    '--seeds',
+    String(seeds),
+    '--json',
+  ];
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
     let text = '';
     child.stdout.on('data', (chunk: Buffer) => (text += chunk.toString('utf8')));
     child.once('error', reject);
     child.once('close', () => {
-      const last = text.trim().split('\n').at(-1) ?? '{}';
-      const { failed = [] } = JSON.parse(last === '' ? '{}' : last) as Partial<Summary>;
-      resolve({ name, seed: failed[0] ?? null });
+      const last = text.trim().split('\n').at(-1) ?? '';
+      // A child that fell before its summary has seen nothing.
+      const { failed = [], fault = null } = JSON.parse(last === '' ? '{}' : last) as Partial<Summary>;
+      resolve({ name, seed: failed[0] ?? null, fault });
     });
   });
+}
+
+/** One line for each mistake: whether it was seen, at which seed, and by what. */
+function sayTable(catches: readonly Catch[]): void {
+  const width = Math.max(...catches.map(({ name }) => name.length));
+  for (const { name, seed, fault } of catches)
+    say(`${name.padEnd(width)}  ${(seed?.toString() ?? 'not seen').padStart(8)}  ${fault ?? ''}`);
 }
 
 async function plantAll(seeds: number) {
@@ -100,14 +123,15 @@ async function plantAll(seeds: number) {
     for (let bug = waiting.shift(); bug !== undefined; bug = waiting.shift()) {
       const caught = await plant(bug.name, seeds);
       catches.push(caught);
-      say(
-        `${caught.seed === null ? '✗' : '✓'} ${bug.name}: ${bug.harm}${caught.seed === null ? '' : ` (seed ${caught.seed})`}`,
-      );
+      say(`${caught.seed === null ? '✗' : '✓'} ${bug.name}: ${bug.harm}`);
     }
   };
   await Promise.all([work(), work()]);
+  const order = plantedBugs.map(({ name }) => name);
+  catches.sort((one, other) => order.indexOf(one.name) - order.indexOf(other.name));
+  sayTable(catches);
   const missed = catches.filter(({ seed }) => seed === null).map(({ name }) => name);
-  return { planted: catches.length, caught: catches.length - missed.length, missed };
+  return { planted: catches.length, caught: catches.length - missed.length, missed, catches };
 }
 
 if (values.planted) {

@@ -52,12 +52,20 @@ export class SimulatedWorld {
   readonly lock = { tenant: false, runIds: [] as string[] };
   /** When the emergency stop was closed, and opened again. */
   readonly stops: { readonly fromMs: number; untilMs: number }[] = [];
+  /** The server may die, but not again within its first minute. */
+  isSpared = false;
+  /** When the server started last. */
+  serverSinceMs = 0;
   /** Mishaps come. */
   isStormy = false;
   /** Hosts that stay cut off when the weather is calm again. */
   readonly leftAlone = new Set<SimulatedHost>();
   /** Hosts whose service stayed down longer than their guard allows, in words. */
   readonly leftBroken = new Set<string>();
+  /** Hosts that were called untouched while something changed them, in words. */
+  readonly denied = new Set<string>();
+  /** Commands of which people were told that they are durable. */
+  readonly promised: string[] = [];
   readonly #machine: Machine = { name: 'server', skewMs: 0 };
   readonly #heads = new Map<string, string>();
   readonly #ids = new Map<Machine, AgentRef & HostIds>();
@@ -105,6 +113,7 @@ export class SimulatedWorld {
     if (this.server !== null || this.#isAway) return;
     const program: Program = { name: 'server', machine: this.#machine, alive: true, atDeath: [] };
     this.tell('the server starts');
+    this.serverSinceMs = loop.nowMs;
     // It may also die by itself, at a statement: the service manager starts it again.
     program.atDeath.push(() => {
       network.listener = null;
@@ -163,6 +172,7 @@ export class SimulatedWorld {
     const packages = new Map(packageNames.map((name) => [name, '1.0']));
     const host = new SimulatedHost(hostname, packages, (on, root) => this.#startAgent(on, root));
     const ids = { tenantId: this.tenantId, hostId: newId(), agentId: newId(), hostname };
+    host.onChange = (commandId) => void this.#lookAtChange(host, commandId);
     this.#ids.set(host, ids);
     this.hosts.push(host);
     await this.query(
@@ -174,6 +184,17 @@ export class SimulatedWorld {
       [ids.agentId, this.tenantId, ids.hostId, this.ground.resultKeys[index]?.publicKey],
     );
     this.#enrol(host, ids, index);
+  }
+
+  /** What is said of a host at the moment in which its first file changes. */
+  async #lookAtChange(host: SimulatedHost, commandId: string): Promise<void> {
+    const rows = await this.query<{ patch: string }>(
+      `select h.outcomes->>'patch' as patch from commands c join host_runs h on h.id = c.host_run_id where c.id = $1`,
+      [commandId],
+    );
+    for (const { patch } of rows)
+      if (patch === 'not_started' || patch === 'not_installed')
+        this.denied.add(`${host.name} was called ${patch} while it was being changed`);
   }
 
   /** Puts on the disk what an enrolment leaves there. */
@@ -271,7 +292,7 @@ export class SimulatedWorld {
     if (isClosed) this.stops.push({ fromMs: loop.nowMs, untilMs: Infinity });
     const last = this.stops.at(-1);
     if (!isClosed && last !== undefined) last.untilMs = loop.nowMs;
-    this.#asServer((server) => server.runs.service.lockChanged(this.tenantId));
+    this.asServer((server) => server.runs.service.lockChanged(this.tenantId));
   }
 
   /** Looks every now and then for a host that is down for longer than any guard of this world allows. */
@@ -289,40 +310,8 @@ export class SimulatedWorld {
     look();
   }
 
-  /** Somebody looks at a host: a few readings at once, so that several results of one host are on their way together. */
-  askReadings(host: SimulatedHost): void {
-    const { agentId, hostId } = this.idsOf(host);
-    const principal = { kind: 'person' as const, id: this.personId };
-    this.#asServer(async ({ commands }) => {
-      for (let count = loop.chance.between(1, 4); count > 0; count -= 1)
-        await commands.submitCommand(this.tenantId, { agentId, hostId, verb: 'agent.noop', principal });
-    });
-  }
-
-  /** Somebody presses a button; what is refused is refused. */
-  personActs(): void {
-    const run = loop.chance.pick(this.runs);
-    const actor = { tenantId: this.tenantId, id: this.personId, kind: 'person' as const };
-    const act = loop.chance.pick(['pause', 'resume', 'resume', 'retry', 'cancel'] as const);
-    const isMeant = act !== 'cancel' || loop.chance.happens(0.3);
-    if (!isMeant) return;
-    this.tell(`a person asks to ${act} run ${this.runs.indexOf(run) + 1}`);
-    this.#asServer(async ({ runs, db }) => {
-      if (act !== 'retry') return runs.service[act](actor, run.runId, 'simulated');
-      const [ended] = await db.inTenant(this.tenantId, (tx) =>
-        tx
-          .selectFrom('host_runs')
-          .select('id')
-          .where('run_id', '=', run.runId)
-          .where('state', 'in', ['failed', 'cancelled', 'missed'])
-          .where('replaced_by', 'is', null)
-          .execute(),
-      );
-      return ended === undefined ? undefined : runs.service.retry(actor, ended.id, 'simulated');
-    });
-  }
-
-  #asServer(act: (server: SimulatedServer) => Promise<unknown>): void {
+  /** Lets the server do something for somebody; what is refused or lost is nobody's fault. */
+  asServer(act: (server: SimulatedServer) => Promise<unknown>): void {
     const { server } = this;
     if (server === null) return;
     loop.runAs(server.program, () => void act(server).catch(() => undefined));

@@ -7,7 +7,7 @@ import type {
   PackageProvider,
 } from '../../../agent/src/host/packages.port.ts';
 import { loop } from '../os/loop.ts';
-import { hostHere, type SimulatedHost } from './simulatedHost.ts';
+import { hostFaults, hostHere, type SimulatedHost } from './simulatedHost.ts';
 
 type Operation = Omit<PackageOperation, 'onProgress'>;
 
@@ -17,6 +17,8 @@ export const packageFaults = {
   network: 0,
   /** Probability that an installation fails before it changes anything. */
   busy: 0,
+  /** Probability that the script of one of the packages fails: those before it are in place. */
+  script: 0,
 };
 
 const commandOf = (operation: Operation): string => path.basename(operation.workDirectory);
@@ -26,16 +28,28 @@ function install(host: SimulatedHost, operation: Operation): void {
   const command = commandOf(operation);
   host.note('installed', command);
   host.installs.set(command, 'running');
+  host.risk(hostFaults.atEffect, 15_000);
   const { bootId } = host;
+  const { packages } = operation;
+  const fails = loop.chance.happens(packageFaults.script)
+    ? loop.chance.between(0, packages.length - 1)
+    : null;
   let delayMs = 0;
-  operation.packages.forEach((one, index) => {
+  packages.forEach((one, index) => {
     delayMs += loop.chance.between(300, 8000);
     loop.after(
       delayMs,
       () => {
-        if (host.bootId !== bootId || !host.isUp) return;
+        if (host.bootId !== bootId || host.installs.get(command) !== 'running') return;
+        if (index === fails) {
+          host.installs.set(command, 'failed');
+          return;
+        }
         host.packages.set(one.name, one.version);
-        if (index === operation.packages.length - 1) host.installs.set(command, 'done');
+        if (index === 0) host.onChange(command);
+        if (index < packages.length - 1) return;
+        host.installs.set(command, 'done');
+        host.note('in_place', command);
       },
       null,
     );
@@ -75,12 +89,12 @@ class SimulatedProvider implements PackageProvider {
       return { fault: { code: 'package_lock_busy', detail: 'somebody else is at work' }, changes: [] };
     install(host, operation);
     await waitFor(host, commandOf(operation));
-    const changes = operation.packages.map((one) => ({
-      name: one.name,
-      from: one.fromVersion,
-      to: one.version,
-    }));
-    return { fault: null, changes };
+    const changes = operation.packages
+      .filter((one) => host.packages.get(one.name) === one.version)
+      .map((one) => ({ name: one.name, from: one.fromVersion, to: one.version }));
+    const isDone = host.installs.get(commandOf(operation)) === 'done';
+    const fault = isDone ? null : ({ code: 'package_failed', detail: 'a script has failed' } as const);
+    return { fault, changes };
   }
 
   installedVersions(packages: PackageOperation['packages']) {

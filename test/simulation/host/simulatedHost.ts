@@ -20,7 +20,7 @@ interface Answer {
 /** Something that really happened to a host. */
 export interface HostEffect {
   readonly atMs: number;
-  readonly kind: 'installed' | 'snapshot' | 'went_down' | 'came_up' | 'switched';
+  readonly kind: 'installed' | 'in_place' | 'snapshot' | 'went_down' | 'came_up' | 'switched';
   /** Command, host run or boot that it belongs to. */
   readonly of: string;
 }
@@ -36,6 +36,17 @@ function valueOf(text: string, name: string): string | null {
   return line === undefined ? null : line.slice(name.length + 1);
 }
 
+/** Mishaps around what an agent asks of its host: meanwhile the agent or its machine may die. The world sets it. */
+export const hostFaults = {
+  /** Probability at what takes the host away from where it was: a revert, a restart, an installation. */
+  atEffect: 0,
+  /** Probability at any other program. */
+  otherwise: 0,
+  strike: (_machine: SimulatedHost): void => undefined,
+};
+
+const effects = /^(guardian|systemctl reboot)/;
+
 /** Hosts of every world so far: what the agent's modules remember by path must not meet another world's. */
 let made = 0;
 
@@ -49,10 +60,12 @@ export class SimulatedHost implements DiskMachine {
   bootId = '';
   bootedAtMs = 0;
   readonly effects: HostEffect[] = [];
+  /** Called when a command begins to change packages. */
+  onChange: (commandId: string) => void = () => undefined;
   /** Versions after which a service does not come up any more, as `name=version`. */
   readonly broken = new Set<string>();
   /** What apt does now, by command. */
-  readonly installs = new Map<string, 'running' | 'done' | 'cut_short'>();
+  readonly installs = new Map<string, 'running' | 'done' | 'failed' | 'cut_short'>();
   #subvolumes = new Map<string, Subvolume>();
   #nextId = 300;
   #rootId = 256;
@@ -162,8 +175,10 @@ export class SimulatedHost implements DiskMachine {
     if (this.#goesDown) return;
     this.#goesDown = true;
     const boot = this.bootId;
+    // A service that does not want to stop may hold it up.
+    const isHeldUp = loop.chance.happens(0.25);
     loop.after(
-      loop.chance.between(300, 4000),
+      isHeldUp ? loop.chance.between(5000, 30_000) : loop.chance.between(300, 4000),
       () => {
         if (this.bootId === boot) this.goDown('orderly', loop.chance.between(2000, 30_000));
       },
@@ -172,8 +187,9 @@ export class SimulatedHost implements DiskMachine {
   }
 
   async run(program: string, args: readonly string[]): Promise<Answer> {
-    await loop.sleep(loop.chance.between(5, 200));
     const line = [program.split('/').at(-1), ...args].join(' ');
+    this.risk(effects.test(line) ? hostFaults.atEffect : hostFaults.otherwise, 250);
+    await loop.sleep(loop.chance.between(5, 200));
     if (line.startsWith('guardian')) return this.#revert();
     if (program === 'btrfs') return this.#btrfs(args);
     if (line === 'systemctl reboot') {
@@ -184,6 +200,12 @@ export class SimulatedHost implements DiskMachine {
     if (line === 'systemctl is-active atlas-guardian.timer') return ok('active\n');
     if (line.startsWith('systemctl is-active ')) return this.#unit();
     return ok();
+  }
+
+  /** Something may happen to it within this time. */
+  risk(probability: number, withinMs: number): void {
+    if (loop.chance.happens(probability))
+      loop.after(loop.chance.between(0, withinMs), () => hostFaults.strike(this), null);
   }
 
   /** The one service of this host: it is up when every package in place is one with which it comes up. */

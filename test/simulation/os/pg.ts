@@ -10,8 +10,12 @@ export const databaseFaults = {
   statementLost: 0,
   /** Probability that a commit fails as a loser against another transaction. */
   serialisation: 0,
+  /** Probability that a commit does not reach the database any more. */
+  commitLost: 0,
   /** Probability that the answer to a commit is lost, though it has happened. */
   commitUnsure: 0,
+  /** Probability that it takes long until somebody gets a connection. */
+  starved: 0,
   /** Probability that the program dies at a statement, or right after a commit. */
   death: 0,
 };
@@ -20,6 +24,7 @@ export const databaseFaults = {
 const known = new Map<string, Result>();
 
 const changes = /\b(insert|update|delete|set_config|pg_notify|nextval|pg_try_advisory_lock|truncate|lock)\b/i;
+const locks = /\b(for (no key )?(update|share)|advisory)\b/i;
 const volatile =
   /\b(now\(\)|clock_timestamp|random\(\)|for update|for no key update|pg_locks|pg_snapshot)\b/i;
 
@@ -57,20 +62,40 @@ class Turnstile {
 }
 
 const turnstile = new Turnstile();
-const backends = new Map<string, Promise<real.Client>>();
 
-/** Connections that stay open from one simulated program to the next; one transaction uses one at a time. */
-function backendOf(connectionString: string, types?: real.CustomTypesConfig): Promise<real.Client> {
+/** A connection that stays open from one simulated program to the next; one transaction uses it at a time. */
+interface Backend {
+  readonly client: real.Client;
+  /** How the transaction began that has read only, changed and locked nothing, and was left open; null when there is none. */
+  left: string | null;
+}
+
+const backends = new Map<string, Promise<Backend>>();
+
+function backendOf(connectionString: string, types?: real.CustomTypesConfig): Promise<Backend> {
   const open = backends.get(connectionString);
   if (open !== undefined) return open;
   const made = loop.outside(async () => {
-    const client = new real.Client({ connectionString, ...(types === undefined ? {} : { types }) });
+    const client = new real.Client({
+      connectionString,
+      pipeline: true,
+      ...(types === undefined ? {} : { types }),
+    });
     client.on('error', () => undefined);
     await client.connect();
-    return client;
+    return { client, left: null };
   });
   backends.set(connectionString, made);
   return made;
+}
+
+/** Names of statements with values, so that the database plans each text once. */
+const names = new Map<string, string>();
+
+function nameOf(text: string): string {
+  const name = names.get(text) ?? `s${names.size}`;
+  names.set(text, name);
+  return name;
 }
 
 /** Ends every connection, so that the database can be copied or dropped. */
@@ -78,7 +103,7 @@ export async function closeBackends(): Promise<void> {
   const all = [...backends.values()];
   backends.clear();
   known.clear();
-  for (const backend of all) await (await backend).end();
+  for (const backend of all) await (await backend).client.end();
 }
 
 function lost(): Error {
@@ -92,6 +117,8 @@ class SimulatedPoolClient {
   #opening: string | null = null;
   #begun = false;
   #wrote = false;
+  /** The database must be told of the end: something was changed, locked, or has failed. */
+  #binds = false;
   #gone = false;
 
   constructor(connectionString: string, types: real.CustomTypesConfig | undefined) {
@@ -127,19 +154,57 @@ class SimulatedPoolClient {
     const key = `${this.#connectionString} ${this.#opening} ${text} ${JSON.stringify(values)}`;
     const answer = isStable && !this.#wrote ? known.get(key) : undefined;
     if (answer !== undefined) return answer;
-    if (!this.#begun) await this.#send(this.#opening ?? 'begin');
-    this.#begun = true;
     this.#wrote ||= isChange;
-    const result = await this.#send(text, values);
+    this.#binds ||= isChange || locks.test(text);
+    const result = await this.#send(text, values).catch((error: unknown) => {
+      this.#binds = true;
+      throw error;
+    });
     if (isStable && !this.#wrote) known.set(key, result);
     return result;
   }
 
+  /**
+   * What must be said before the first question of a transaction. One that only read is ended by the next one that begins
+   * otherwise: most of them are as short as one question.
+   */
+  #opener(backend: Backend): string | null {
+    if (this.#begun) return null;
+    this.#begun = true;
+    const opening = this.#opening ?? 'begin';
+    const { left } = backend;
+    backend.left = null;
+    if (left === opening) return null;
+    return left === null ? opening : `commit; ${opening}`;
+  }
+
+  /** Ends what was begun, or leaves it to the next one when nothing depends on its end. */
+  async #end(how: 'commit' | 'rollback'): Promise<Partial<Result>> {
+    if (!this.#begun) return { command: how.toUpperCase(), rows: [] };
+    if (this.#binds) {
+      const result = await this.#send(how);
+      this.#begun = false;
+      return result;
+    }
+    this.#begun = false;
+    const backend = await backendOf(this.#connectionString, this.#types);
+    backend.left = this.#opening ?? 'begin';
+    return { command: how.toUpperCase(), rows: [] };
+  }
+
   async #send(text: string, values: readonly unknown[] = []): Promise<Result> {
-    const client = await backendOf(this.#connectionString, this.#types);
-    return loop.outside(() =>
-      values.length === 0 ? client.query(text) : client.query(text, values as unknown[]),
-    );
+    const backend = await backendOf(this.#connectionString, this.#types);
+    const opener = this.#opener(backend);
+    const { client } = backend;
+    return loop.outside(async () => {
+      const opened = opener === null ? null : client.query(opener);
+      const answered =
+        values.length === 0
+          ? client.query(text)
+          : client.query({ name: nameOf(text), text, values: values as unknown[] });
+      const [, answer] = await Promise.all([opened, answered]);
+      return answer;
+    });
   }
 
   async #die(program: Program): Promise<never> {
@@ -154,8 +219,12 @@ class SimulatedPoolClient {
       error.code = '40001';
       throw error;
     }
-    const result = this.#begun ? await this.#send('commit') : { command: 'COMMIT', rows: [] };
-    this.#begun = false;
+    if (this.#wrote && loop.chance.happens(databaseFaults.commitLost)) {
+      await this.#rollback();
+      this.#gone = true;
+      throw lost();
+    }
+    const result = await this.#end('commit');
     if (this.#wrote) known.clear();
     if (this.#wrote && this.#program !== undefined && loop.chance.happens(databaseFaults.death))
       await this.#die(this.#program);
@@ -167,8 +236,7 @@ class SimulatedPoolClient {
   }
 
   async #rollback(): Promise<Partial<Result>> {
-    if (this.#begun) await this.#send('rollback');
-    this.#begun = false;
+    await this.#end('rollback');
     this.#wrote = false;
     return { command: 'ROLLBACK', rows: [] };
   }
@@ -182,11 +250,7 @@ class SimulatedPoolClient {
   async #abandon(): Promise<void> {
     if (this.#gone) return;
     this.#gone = true;
-    if (this.#begun) {
-      this.#begun = false;
-      const client = await backendOf(this.#connectionString, this.#types);
-      await loop.outside(() => client.query('rollback'));
-    }
+    await this.#end('rollback');
     turnstile.leave(this);
   }
 }
@@ -207,7 +271,8 @@ class SimulatedPool extends EventEmitter {
 
   async connect(): Promise<SimulatedPoolClient> {
     const client = new SimulatedPoolClient(this.#options.connectionString ?? '', this.#options.types);
-    await loop.sleep(loop.chance.fraction() * 2);
+    const isStarved = loop.chance.happens(databaseFaults.starved);
+    await loop.sleep(loop.chance.fraction() * (isStarved ? 4000 : 2));
     await turnstile.enter(client);
     return client;
   }
