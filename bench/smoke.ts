@@ -1,8 +1,8 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { cpus, loadavg, tmpdir } from 'node:os';
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { measure, ask, type Measured } from './measure.ts';
+import { inStateDir, loadNow, machineOf, round } from './scene.ts';
 import type { RunRequest } from './server.process.ts';
 import { openStage, type Stage } from './stage.ts';
 
@@ -49,8 +49,6 @@ async function measureOne({ watched, system }: Stage, request: RunRequest): Prom
   return measured;
 }
 
-const round = (value: number): number => Math.round(value * 10) / 10;
-
 /** Warm all: the first plans of an empty table and a cold JIT measure nothing of interest. */
 async function warm({ watched: { server } }: Stage): Promise<void> {
   const runs: RunRequest[] = [
@@ -87,11 +85,12 @@ async function compare(stage: Stage) {
 }
 
 async function run(stateDir: string): Promise<void> {
-  const loadBefore = loadavg().map(round);
+  const loadBefore = loadNow();
   const stage = await openStage({
     stateDir,
     agents: Number(options.agents),
     tenants: Number(options.tenants),
+    peers: true,
     say,
   });
   try {
@@ -102,13 +101,14 @@ async function run(stateDir: string): Promise<void> {
       `ratio to the naive design at 64 in flight: ${figures.ratioNaive} in rate, ${figures.cpuRatioNaive} in CPU; ` +
         `to raw BullMQ: ${figures.ratioBullmq} in rate, ${figures.cpuRatioBullmq} in CPU`,
     );
-    const machine = {
-      cpus: cpus().length,
-      loadBefore,
-      loadAfter: loadavg().map(round),
-      node: process.version,
+    const answer = {
+      scenario: 's01',
+      ...figures,
+      agents: 'simulated',
+      broken,
+      machine: machineOf(loadBefore),
+      runs,
     };
-    const answer = { scenario: 's01', ...figures, agents: 'simulated', broken, machine, runs };
     if (options.json) process.stdout.write(`${JSON.stringify(answer)}\n`);
     if (broken.length > 0) process.exitCode = 1;
   } finally {
@@ -116,9 +116,4 @@ async function run(stateDir: string): Promise<void> {
   }
 }
 
-const stateDir = mkdtempSync(path.join(tmpdir(), 'atlas-bench-'));
-try {
-  await run(stateDir);
-} finally {
-  rmSync(stateDir, { recursive: true, force: true });
-}
+await inStateDir(run);
