@@ -19,6 +19,7 @@ export interface AgentsStart {
   readonly fault?: AgentFault;
 }
 
+const connectAtOnce = 100;
 /** Commands of the product before the one at which the fault happens. */
 const faultAfter = 100;
 
@@ -153,13 +154,14 @@ async function obey(message: { readonly connect: AgentsStart } | { readonly clos
     return {};
   }
   const start = message.connect;
-  effects = new Effects(start);
-  for (const identity of start.fleet.agents) agents.push(new Agent(identity, effects));
-  await Promise.all(agents.map((agent) => agent.connect(start)));
+  const counted = (effects ??= new Effects(start));
+  const agents = start.fleet.agents.map((identity) => new Agent(identity, counted));
+  // No more at once than the listener admits in a moment.
+  for (let first = 0; first < agents.length; first += connectAtOnce) {
+    await Promise.all(agents.slice(first, first + connectAtOnce).map((agent) => agent.connect(start)));
+  }
   return { connected: agents.length };
 }
-
-const agents: Agent[] = [];
 
 process.on('message', (message: Parameters<typeof obey>[0]) => {
   obey(message).then(

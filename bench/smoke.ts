@@ -1,6 +1,5 @@
-import { readFileSync } from 'node:fs';
-import path from 'node:path';
 import { parseArgs } from 'node:util';
+import { brokenBudgets } from './budgets.ts';
 import { measure, ask, type Measured } from './measure.ts';
 import { inStateDir, loadNow, machineOf, round } from './scene.ts';
 import type { RunRequest } from './server.process.ts';
@@ -20,22 +19,6 @@ const options = parseArgs({
 
 function say(line: string): void {
   (options.json ? process.stderr : process.stdout).write(`${line}\n`);
-}
-
-interface Budgets {
-  readonly s01: Readonly<Record<string, number>>;
-}
-
-/** Names of the budgets that were not kept. */
-function brokenBudgets(figures: Readonly<Record<string, number>>): string[] {
-  const file = path.join(import.meta.dirname, 'budgets.json');
-  const { s01 } = JSON.parse(readFileSync(file, 'utf8')) as Budgets;
-  return Object.entries(s01).flatMap(([name, limit]) => {
-    const value = figures[name.replace(/M(in|ax)$/, '')] ?? Number.NaN;
-    return (name.endsWith('Min') ? value >= limit : value <= limit)
-      ? []
-      : [`${name}: ${value}, limit ${limit}`];
-  });
 }
 
 async function measureOne({ watched, system }: Stage, request: RunRequest): Promise<Measured> {
@@ -95,7 +78,7 @@ async function run(stateDir: string): Promise<void> {
   });
   try {
     const { figures, runs } = await compare(stage);
-    const broken = brokenBudgets(figures);
+    const broken = brokenBudgets('s01', figures);
     for (const line of broken) say(`budget not kept: ${line}`);
     say(
       `ratio to the naive design at 64 in flight: ${figures.ratioNaive} in rate, ${figures.cpuRatioNaive} in CPU; ` +

@@ -8,7 +8,7 @@ import pg from 'pg';
 import { migrate } from '../server/src/platform/migrations.ts';
 import { startDatabases, type StackHandle } from '../stack/stack.ts';
 import type { AgentsStart } from './agents.process.ts';
-import { createFleet, createNaiveTables, storeFleet, type SimulatedFleet } from './fleet.ts';
+import { createFleet, createNaiveTables, storeFleet } from './fleet.ts';
 import { ask, type Watched } from './measure.ts';
 import type { ServerStart } from './server.process.ts';
 
@@ -18,7 +18,8 @@ const here = import.meta.dirname;
 export interface Stage {
   readonly watched: Watched;
   readonly agents: ChildProcess;
-  readonly fleet: SimulatedFleet;
+  /** Connects agents that are not: the first so many of them. */
+  readonly connectMore: (count: number) => Promise<void>;
   /** Sees every tenant's rows. */
   readonly system: pg.Client;
   readonly stop: () => Promise<void>;
@@ -91,6 +92,8 @@ async function startFlushingRedis(directory: string): Promise<{ process: ChildPr
 interface StageOptions extends Pick<AgentsStart, 'effectsFile' | 'fault'> {
   readonly stateDir: string;
   readonly agents: number;
+  /** How many of them connect at first; all when absent. */
+  readonly connect?: number;
   readonly tenants: number;
   /** Whether the peers run beside the product. */
   readonly peers: boolean;
@@ -134,19 +137,23 @@ export async function openStage(options: StageOptions): Promise<Stage> {
     };
     const { port } = await ask<{ port: number }>(server, { start });
     const { effectsFile, fault } = options;
-    const connectAgents: AgentsStart = {
-      port,
-      fleet,
-      ...(effectsFile === undefined ? {} : { effectsFile }),
-      ...(fault === undefined ? {} : { fault }),
+    const unconnected = [...fleet.agents];
+    const connectMore = async (count: number): Promise<void> => {
+      const next: AgentsStart = {
+        port,
+        fleet: { ...fleet, agents: unconnected.splice(0, count) },
+        ...(effectsFile === undefined ? {} : { effectsFile }),
+        ...(fault === undefined ? {} : { fault }),
+      };
+      await ask(simulated, { connect: next });
     };
-    await ask(simulated, { connect: connectAgents });
-    say(`${agents} simulated agents are connected over mutual TLS 1.3`);
+    await connectMore(options.connect ?? agents);
+    say(`${options.connect ?? agents} simulated agents are connected over mutual TLS 1.3`);
     const redisPids = [redisPidOf(stack), ...(peer?.process.pid === undefined ? [] : [peer.process.pid])];
     return {
       watched: { client, server, postgresPid: await readPid(client), redisPids },
       agents: simulated,
-      fleet,
+      connectMore,
       system,
       stop: async () => {
         // A server that has ended already has said so to whoever asked it last.

@@ -7,11 +7,15 @@ import { wholeNumber } from '../usage.ts';
 type Flags = Partial<Record<'commands' | 'agents' | 'minutes', string>>;
 
 /** Scenarios by profile; each is a program of its own in bench/, with its figures as JSON on the last line. */
-const profiles: Readonly<Record<string, string>> = { smoke: 'bench/smoke.ts', load: 'bench/load.ts' };
+const profiles: Readonly<Record<string, string>> = {
+  smoke: 'bench/smoke.ts',
+  standard: 'bench/standard.ts',
+  load: 'bench/load.ts',
+};
 
 /**
  * `bench [profile]`: measures on this machine. `smoke` compares the product with peers in the same session, status 1 when a
- * budget is not kept; `load` offers commands at a constant rate, status 1 when one is lost or doubled.
+ * budget is not kept; `standard` measures what a long past and each connection cost; `load` offers commands at a constant rate, status 1 when one is lost or doubled.
  */
 export function registerBench(program: Command, context: CliContext): void {
   program
