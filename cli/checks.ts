@@ -35,7 +35,8 @@ function toolChecks(directories: Directories): Check[] {
       const line = script.startsWith('cli/') ? [process.execPath, script] : tool(directories, script);
       const run = await runProgram(directories, [...line, ...args], { quiet: true });
       const ok = run.exitCode === 0;
-      return { ...run, ...noTests, passed: ok ? 1 : 0, failed: ok ? 0 : 1 };
+      if (ok) return { ...run, ...noTests, passed: 1 };
+      return { ...run, ...noTests, failed: 1, failures: [`${name}: status ${run.exitCode}, see above`] };
     },
   });
   const lintCache = ['--cache', '--cache-strategy', 'content', '--cache-location', cache('eslint/')];

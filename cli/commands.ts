@@ -6,6 +6,7 @@ import { registerCheck } from './commands/check.ts';
 import { registerCode } from './commands/code.ts';
 import { registerDev } from './commands/dev.ts';
 import { registerDoctor } from './commands/doctor.ts';
+import { registerDrill } from './commands/drill.ts';
 import { registerDown } from './commands/down.ts';
 import { registerFaults } from './commands/faults.ts';
 import { registerGen } from './commands/gen.ts';
@@ -66,6 +67,7 @@ const groups: readonly { readonly title: Text; readonly registrations: readonly 
       registerBench,
       registerSimulate,
       registerFaults,
+      registerDrill,
       registerScreenshots,
       registerGen,
     ],

@@ -1,19 +1,26 @@
 import { spawn } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs';
 import path from 'node:path';
+import { stripVTControlCharacters } from 'node:util';
 import type { Directories } from '../stack/directories.ts';
 import { readJson } from '../stack/files.ts';
 
-/** Tests that ran, as the runner itself counted them. */
-export type Totals = { passed: number; failed: number; skipped: number };
+/** Tests that ran, as the runner itself counted them, and what failed, in words: place, title, first line of why. */
+export type Totals = { passed: number; failed: number; skipped: number; failures: string[] };
 
-export const noTests: Totals = { passed: 0, failed: 0, skipped: 0 };
+export const noTests: Totals = { passed: 0, failed: 0, skipped: 0, failures: [] };
 
 export function addTotals(a: Totals, b: Totals): Totals {
-  return { passed: a.passed + b.passed, failed: a.failed + b.failed, skipped: a.skipped + b.skipped };
+  return {
+    passed: a.passed + b.passed,
+    failed: a.failed + b.failed,
+    skipped: a.skipped + b.skipped,
+    failures: [...a.failures, ...b.failures],
+  };
 }
 
-type VitestFile = { status: string; assertionResults: unknown[] };
+type VitestTest = { status: string; fullName: string; failureMessages?: string[] };
+type VitestFile = { name: string; status: string; message?: string; assertionResults: VitestTest[] };
 type VitestReport = {
   numPassedTests: number;
   numFailedTests: number;
@@ -23,27 +30,78 @@ type VitestReport = {
   testResults: VitestFile[];
 };
 
+const noReport = 'the runner left no report: it was ended, or could not begin';
+
+function outsideOfTests(exitCode: number): string {
+  return `status ${exitCode} although every test passed: an error outside of any test, see above`;
+}
+
+/** First line of a runner's message, without colours. */
+function firstLine(message: string | undefined): string {
+  return (
+    stripVTControlCharacters(message ?? '')
+      .trim()
+      .split('\n')[0] ?? ''
+  );
+}
+
+function describeFailures(file: VitestFile): string[] {
+  if (file.status === 'failed' && file.assertionResults.length === 0)
+    return [`${file.name}: ${firstLine(file.message)}`];
+  return file.assertionResults
+    .filter((test) => test.status === 'failed')
+    .map((test) => `${file.name} › ${test.fullName}: ${firstLine(test.failureMessages?.[0])}`);
+}
+
 /** Counts of a vitest JSON report; a file that could not even be loaded counts as one failure. */
 export function countVitest(report: VitestReport | undefined, exitCode: number): Totals {
-  if (report === undefined) return { ...noTests, failed: 1 };
+  if (report === undefined) return { ...noTests, failed: 1, failures: [noReport] };
   const unloaded = report.testResults.filter(
     (file) => file.status === 'failed' && file.assertionResults.length === 0,
   );
   const failed = report.numFailedTests + unloaded.length;
   const skipped = report.numPendingTests + report.numTodoTests;
+  const failures = report.testResults.flatMap(describeFailures);
   // An error outside of any test (a lost promise, a hook) fails the run though every test passed.
   const hidden = exitCode !== 0 && failed === 0 ? 1 : 0;
-  return { passed: report.numPassedTests, failed: failed + hidden, skipped };
+  if (hidden > 0) failures.push(outsideOfTests(exitCode));
+  return { passed: report.numPassedTests, failed: failed + hidden, skipped, failures };
 }
 
-type PlaywrightReport = { stats: { expected: number; unexpected: number; flaky: number; skipped: number } };
+type PlaywrightSpec = {
+  title: string;
+  file: string;
+  tests: { status: string; results: { error?: { message?: string } }[] }[];
+};
+type PlaywrightSuite = { specs: PlaywrightSpec[]; suites?: PlaywrightSuite[] };
+type PlaywrightReport = {
+  stats: { expected: number; unexpected: number; flaky: number; skipped: number };
+  suites: PlaywrightSuite[];
+  errors?: { message?: string }[];
+};
+
+function listSpecs(suite: PlaywrightSuite): PlaywrightSpec[] {
+  return [...suite.specs, ...(suite.suites ?? []).flatMap(listSpecs)];
+}
+
+function describeSpec({ file, title, tests }: PlaywrightSpec): string[] {
+  return tests
+    .filter(({ status }) => status === 'unexpected' || status === 'flaky')
+    .map(
+      ({ results }) => `${file} › ${title}: ${firstLine(results.find(({ error }) => error)?.error?.message)}`,
+    );
+}
 
 /** Counts of a Playwright JSON report; a test that passed only on a second try counts as failed. */
 export function countPlaywright(report: PlaywrightReport | undefined, exitCode: number): Totals {
-  if (report === undefined) return { ...noTests, failed: 1 };
+  if (report === undefined) return { ...noTests, failed: 1, failures: [noReport] };
   const { expected, unexpected, flaky, skipped } = report.stats;
   const failed = unexpected + flaky;
-  return { passed: expected, failed: failed + (exitCode !== 0 && failed === 0 ? 1 : 0), skipped };
+  const failures = report.suites.flatMap(listSpecs).flatMap(describeSpec);
+  failures.push(...(report.errors ?? []).map(({ message }) => firstLine(message)));
+  const hidden = exitCode !== 0 && failed === 0 ? 1 : 0;
+  if (hidden > 0) failures.push(outsideOfTests(exitCode));
+  return { passed: expected, failed: failed + hidden, skipped, failures };
 }
 
 export type Run = { exitCode: number; output: string; elapsedMs: number };

@@ -33,6 +33,8 @@ export const Command = Strict({
   fence: Count,
 });
 
+const Servers = Type.Array(Type.String({ minLength: 1, maxLength: 300 }), { maxItems: 16 });
+
 /** Server → agent. */
 export const ServerFrame = Type.Union([
   Strict({
@@ -42,8 +44,10 @@ export const ServerFrame = Type.Union([
     /** Highest result sequence that the server holds durably for this agent. */
     resultsHeld: Count,
     /** Where the agent may connect when this connection ends: every node that is alive, this one included. */
-    servers: Type.Optional(Type.Array(Type.String({ minLength: 1, maxLength: 300 }), { maxItems: 16 })),
+    servers: Type.Optional(Servers),
   }),
+  /** The same list when it changes: a node has joined or left. */
+  Strict({ type: Type.Literal('servers'), servers: Servers }),
   Strict({ type: Type.Literal('release'), releaseId: Uuid, bundle: ReleaseBundle }),
   Strict({ type: Type.Literal('commands'), commands: Type.Array(Command, { minItems: 1, maxItems: 500 }) }),
   Strict({ type: Type.Literal('resultsHeld'), upTo: Count }),

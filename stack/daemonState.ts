@@ -59,6 +59,12 @@ export function writeProcesses(stateDir: string, processes: Record<string, OwnPr
   writeJson(fileOf(stateDir, 'processes'), processes);
 }
 
+/** A service of this installation that runs now. */
+export function findService(stateDir: string, name: string): OwnProcess | undefined {
+  const own = readJson<Record<string, OwnProcess>>(fileOf(stateDir, 'processes'))?.[name];
+  return isRunning(own) ? own : undefined;
+}
+
 /** Ends services that outlived a killed supervisor: only processes that it wrote down and that are still the same. True when there were any. */
 export async function endLeftovers(stateDir: string): Promise<boolean> {
   const processes = readJson<Record<string, OwnProcess>>(fileOf(stateDir, 'processes')) ?? {};

@@ -20,6 +20,7 @@ export function registerTest(program: Command, context: CliContext): void {
       const totals = await runAll(context, chosen);
       if (totals.failed > 0 || totals.passed === 0) process.exitCode = exitCodes.failed;
       context.answer(totals);
+      for (const failure of totals.failures) context.say(`  ✗ ${failure}`);
       // The very last line, in the form that every reader of test output knows.
       const skipped = totals.skipped > 0 ? `, ${totals.skipped} skipped` : '';
       context.say(`${totals.passed} passed, ${totals.failed} failed${skipped}`);
@@ -51,7 +52,8 @@ async function runAll(context: CliContext, chosen: Suite[]): Promise<Totals> {
     context.say(`— ${suite.name} : ${context.text(suite.title)}`);
     const startedAtMs = performance.now();
     const result = await runOne(context, suite);
-    totals = addTotals(totals, result);
+    const failures = result.failures.map((failure) => `${suite.name}: ${failure}`);
+    totals = addTotals(totals, { ...result, failures });
     const seconds = ((performance.now() - startedAtMs) / 1000).toFixed(1);
     context.say(`— ${suite.name} : ${result.passed} ✓ ${result.failed} ✗ (${seconds} s)`);
   }
@@ -65,6 +67,7 @@ async function runOne(context: CliContext, suite: Suite): Promise<Totals> {
     return await suite.run(context);
   } catch (error) {
     context.fail(error);
-    return { ...noTests, failed: 1 };
+    const reason = error instanceof Error ? error.message : String(error);
+    return { ...noTests, failed: 1, failures: [reason] };
   }
 }

@@ -88,6 +88,35 @@ export function lineOfPhases({ hostname, phasesMs }: MeasuredRollback): Text {
 
 const over = new Set(['completed', 'completed_with_failures', 'cancelled', 'expired']);
 
+/** Tells what is new in a run since the last look. */
+export class RunTeller {
+  readonly #told: RunTold;
+  readonly #seen = new Map<string, string>();
+  readonly #waves = new Set<number>();
+
+  constructor(told: RunTold) {
+    this.#told = told;
+  }
+
+  async tell(detail: RunDetail): Promise<void> {
+    const { say, onState } = this.#told;
+    for (const { wave, state, hosts } of detail.waves) {
+      if (state !== 'waiting' && !this.#waves.has(wave)) {
+        this.#waves.add(wave);
+        say([`Vague ${wave} : ${hosts} hôte(s)`, `Wave ${wave}: ${hosts} host(s)`]);
+      }
+      const changed = detail.hostRuns.filter(
+        (host) => host.wave === wave && host.state !== 'planned' && this.#seen.get(host.id) !== host.state,
+      );
+      for (const host of changed) {
+        this.#seen.set(host.id, host.state);
+        await onState?.(host);
+        say(lineOf(host));
+      }
+    }
+  }
+}
+
 /** Tells a run line by line until it has ended. Throws when it has not within `timeoutMs`. */
 export async function tellRun(
   api: Api,
@@ -95,25 +124,11 @@ export async function tellRun(
   told: RunTold,
 ): Promise<RunDetail> {
   const params = { tenantId: target.tenantId, runId: target.runId };
-  const seen = new Map<string, string>();
-  const waves = new Set<number>();
+  const teller = new RunTeller(told);
   const endAtMs = Date.now() + target.timeoutMs;
   for (;;) {
     const detail = await api.call('getRun', { params });
-    for (const wave of detail.waves) {
-      if (wave.state !== 'waiting' && !waves.has(wave.wave)) {
-        waves.add(wave.wave);
-        told.say([`Vague ${wave.wave} : ${wave.hosts} hôte(s)`, `Wave ${wave.wave}: ${wave.hosts} host(s)`]);
-      }
-      const changed = detail.hostRuns.filter(
-        (host) => host.wave === wave.wave && host.state !== 'planned' && seen.get(host.id) !== host.state,
-      );
-      for (const host of changed) {
-        seen.set(host.id, host.state);
-        await told.onState?.(host);
-        told.say(lineOf(host));
-      }
-    }
+    await teller.tell(detail);
     if (over.has(detail.run.state)) return detail;
     if (Date.now() > endAtMs)
       throw new Error(

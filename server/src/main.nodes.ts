@@ -18,6 +18,24 @@ interface NodesDeps extends Pick<Platform, 'nodes' | 'db' | 'clock' | 'log' | 'c
   readonly commands: Pick<CommandsService, 'handOver'>;
 }
 
+/** Does the work once after any number of calls; never two at a time. */
+function once(work: () => Promise<void>, failed: (error: unknown) => void): () => void {
+  let wanted = false;
+  let busy = false;
+  const run = async (): Promise<void> => {
+    busy = true;
+    while (wanted) {
+      wanted = false;
+      await work().catch(failed);
+    }
+    busy = false;
+  };
+  return () => {
+    wanted = true;
+    if (!busy) void run();
+  };
+}
+
 /** Asks the other nodes to hand something over: the agent is not connected here. */
 export function tellErrand({ nodes }: Pick<Platform, 'nodes'>): (errand: Errand) => void {
   return (errand) => nodes.tell(topics.errand, { ...errand });
@@ -25,7 +43,7 @@ export function tellErrand({ nodes }: Pick<Platform, 'nodes'>): (errand: Errand)
 
 /**
  * Several server processes as one: an order decided on one node reaches an agent that is connected to another, and what
- * ends a connection ends it wherever it is. A lost word costs time, never truth: agents, sweeps and heartbeats ask again.
+ * ends a connection ends it wherever it is. A lost word costs time, never truth: it is looked up when a session was lost or a node has gone.
  */
 export function connectNodes(deps: NodesDeps): Presence {
   const { agents, commands, link, log, nodes } = deps;
@@ -53,10 +71,23 @@ export function connectNodes(deps: NodesDeps): Presence {
       .handOver({ ...errand, commandId: typeof commandId === 'string' ? commandId : null })
       .catch(unlucky);
   });
-  // An authority may have been made while nobody listened.
-  nodes.missed(() => void link.reloadTls().catch(unlucky));
-  return createPresence({
+  // A word was lost, or died with the node that had it to say: what it spoke of is looked up.
+  const lookAgain = once(async () => {
+    for (const { tenantId, agentId } of link.connectedAgents())
+      await commands.handOver({ tenantId, agentId, commandId: null });
+  }, unlucky);
+  nodes.missed(() => {
+    // An authority may have been made while nobody listened.
+    link.reloadTls().catch(unlucky);
+    lookAgain();
+  });
+  const presence: Presence = createPresence({
     ...deps,
+    changed: () => {
+      for (const { agentId } of link.connectedAgents())
+        link.send(agentId, { type: 'servers', servers: presence.addresses() });
+      lookAgain();
+    },
     nodeId: nodes.id,
     agentsUrl: () => deps.config.agents.url,
     connections: link.count,
@@ -65,4 +96,5 @@ export function connectNodes(deps: NodesDeps): Presence {
       link.release(count);
     },
   });
+  return presence;
 }

@@ -112,6 +112,15 @@ const acts: Readonly<Record<NonNullable<Shot['act']>, (page: Page) => Promise<vo
     await page.getByRole('button', { name: /Émettre le jeton|Issue the token/ }).click();
     await page.getByText(/Collez cette ligne|Paste this line/).waitFor();
   },
+  newSsh: async (page) => {
+    await page
+      .getByRole('main')
+      .getByRole('button', { name: /Ajouter un hôte par SSH|Add a host/ })
+      .click();
+    await page.getByLabel(/Adresse ou nom DNS|Address or DNS name/).fill('10.20.0.40');
+    await page.getByRole('button', { name: /Lire la clé de l’hôte|Read the host/ }).click();
+    await page.getByText(/J’ai comparé|I have compared/).waitFor();
+  },
   newGroup: async (page) => {
     await page.getByRole('button', { name: /^(Modifier Imagerie|Edit Imagerie)$/ }).click();
     await page.getByRole('dialog').waitFor();

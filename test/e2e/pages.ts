@@ -18,6 +18,7 @@ export interface Shot {
     | 'newWindow'
     | 'newFreeze'
     | 'newGroup'
+    | 'newSsh'
     | 'expand';
 }
 
@@ -27,6 +28,7 @@ const settings = [
   'sites',
   'enrolment',
   'agents',
+  'ssh',
   'groups',
   'policies',
   'windows',
@@ -47,6 +49,7 @@ export const shots: readonly Shot[] = [
   { name: 'fleet-none', path: `${t}/hosts?q=introuvable` },
   { name: 'fleet-empty', path: `/t/${emptyTenantId}/hosts` },
   { name: 'host', path: `${t}/hosts/${hosts[7]?.id ?? ''}` },
+  { name: 'host-ssh', path: `${t}/hosts/${hosts.find(({ reach }) => reach === 'ssh')?.id ?? ''}` },
   { name: 'host-missing', path: `${t}/hosts/${idOf('nobody')}` },
   { name: 'plans', path: `${t}/plans` },
   {
@@ -73,6 +76,7 @@ export const shots: readonly Shot[] = [
   { name: 'audit-entry', path: `${t}/audit`, act: 'entry' },
   ...settings.map((part) => ({ name: `settings-${part}`, path: `${t}/settings/${part}` })),
   { name: 'enrolment-token', path: `${t}/settings/enrolment`, act: 'enrol' },
+  { name: 'ssh-editor', path: `${t}/settings/ssh`, act: 'newSsh' },
   { name: 'group-editor', path: `${t}/settings/groups`, act: 'newGroup' },
   { name: 'policy-editor', path: `${t}/settings/policies`, act: 'newPolicy' },
   { name: 'window-editor', path: `${t}/settings/windows`, act: 'newWindow' },

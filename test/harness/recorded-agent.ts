@@ -6,6 +6,7 @@ import type { Verb } from '#contract/verbs.ts';
 import { enrol } from '../../agent/src/enrol/enrol.ts';
 import { Journal } from '../../agent/src/journal/journal.ts';
 import { Agent } from '../../agent/src/runner/agent.ts';
+import { AgentMemory } from '../../agent/src/runner/memory.ts';
 import { succeed, type VerbActions, type VerbTable } from '../../agent/src/runner/verb.ts';
 import { locateState, prepareState } from '../../agent/src/state/stateDirectory.ts';
 
@@ -66,6 +67,12 @@ export class RecordedAgent {
     });
     await journal.close();
     return lines;
+  }
+
+  /** Addresses of the server's nodes that the agent has on its disk. */
+  async servers(): Promise<readonly string[]> {
+    const memory = await AgentMemory.load(locateState(this.#root).memory);
+    return memory.servers;
   }
 
   async remove(): Promise<void> {

@@ -8,6 +8,7 @@ import type { Envelope } from '#contract/dsse.ts';
 import { readConfig } from '../../server/src/config.ts';
 import { bootstrapMember } from '../../server/src/features/access/access.bootstrap.ts';
 import { bootstrapTenant } from '../../server/src/features/tenants/tenants.bootstrap.ts';
+import { newId } from '../../server/src/platform/ids.ts';
 import { createPlatform, type Platform } from '../../server/src/main.platform.ts';
 import { createTestDatabase, type TestDatabase } from '../harness/database.ts';
 import { newRootKey, signRoots } from '../harness/hosts-world.ts';
@@ -165,6 +166,9 @@ describe('two server processes on one database', () => {
   }, 240_000);
 
   it('lose nothing when one of them is killed in the middle of work', async () => {
+    // Each has heard of both while it was connected: the first one came when its node knew of no other.
+    for (const { agent } of clients)
+      await vi.waitFor(async () => expect((await agent.servers()).length).toBe(2), patience);
     const acknowledged: string[] = [];
     const ask = async (node: ServerNode, client: Client): Promise<void> => {
       const done = await scan(node, client).catch(() => null);
@@ -199,8 +203,22 @@ describe('two server processes on one database', () => {
     }
   }, 300_000);
 
-  it('refuse on one what was taken away on the other', async () => {
+  it('hand over what a node that died could not speak of', async () => {
+    const [client] = clients;
+    if (client === undefined) throw new Error('there is no client');
+    const before = client.agent.effects.length;
+    await admin.query(
+      `insert into commands select (jsonb_populate_record(null::commands,
+         to_jsonb(c) || jsonb_build_object('id', $2::uuid, 'entry_id', null, 'expires_at', now() + interval '5 minutes'))).*
+       from commands c where agent_id = $1 limit 1`,
+      [client.agent.agentId, newId()],
+    );
+    // Whatever changes among the nodes makes each of them look again.
     await a.start();
+    await vi.waitFor(() => expect(client.agent.effects.length).toBe(before + 1), patience);
+  }, 180_000);
+
+  it('refuse on one what was taken away on the other', async () => {
     const [client] = clients;
     if (client === undefined) throw new Error('there is no client');
     const { apiKey, secret } = await call<{ apiKey: { id: string }; secret: string }>(client, {

@@ -289,6 +289,8 @@ export class Agent {
     switch (frame.type) {
       case 'welcome':
         return this.#welcome(frame);
+      case 'servers':
+        return this.#servers.learn(frame.servers);
       case 'release':
         return this.#takeRelease(frame);
       case 'commands':
@@ -314,22 +316,19 @@ export class Agent {
   }
 
   async #welcome(frame: Extract<ServerFrame, { type: 'welcome' }>): Promise<void> {
-    const { index } = this.#parts.journal;
+    const { journal } = this.#parts;
+    const { index, head } = journal;
+    const held = frame.resultsHeld;
     const skewMs = Math.abs(Date.parse(frame.serverTime) - Date.now());
     if (skewMs > 300_000)
       this.#alarm('clock_skew', `server and host differ by ${Math.round(skewMs / 1000)} s`);
-    if (frame.resultsHeld > index.lastSeq) {
-      this.#alarm(
-        'journal_went_back',
-        `the server holds result ${frame.resultsHeld}, my journal ends at ${index.lastSeq}`,
-      );
-      const { head } = this.#parts.journal;
-      const held = frame.resultsHeld;
-      await this.#parts.journal.append({ t: 'base', previousHead: head, lastSeq: held, heldUpTo: held });
-    } else if (frame.resultsHeld > index.heldUpTo) {
-      await this.#parts.journal.append({ t: 'acked', upTo: frame.resultsHeld });
+    if (held > index.lastSeq) {
+      this.#alarm('journal_went_back', `result ${held} is held, my journal ends at ${index.lastSeq}`);
+      await journal.append({ t: 'base', previousHead: head, lastSeq: held, heldUpTo: held });
+    } else if (held > index.heldUpTo) {
+      await journal.append({ t: 'acked', upTo: held });
     }
-    this.#outbox.deliver(index.resultsAfter(frame.resultsHeld));
+    this.#outbox.deliver(index.resultsAfter(held));
     await this.#servers.learn(frame.servers);
     await this.#sendInventoryIfIdle();
   }

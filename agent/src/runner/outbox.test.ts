@@ -42,6 +42,13 @@ describe('the outbox of results', () => {
     expect(sent).toEqual([[1, 2, 3], [4]]);
   });
 
+  it('sends a result once that was asked for twice in the same turn', async () => {
+    const { outbox, sent } = openOutbox();
+    for (const seq of [1, 2, 1]) outbox.add(resultOf(seq));
+    await turn();
+    expect(sent).toEqual([[1, 2]]);
+  });
+
   it('sends in the order of the numbers, 200 to a signature', () => {
     const { outbox, sent } = openOutbox();
     outbox.deliver(Array.from({ length: 450 }, (_, index) => resultOf(450 - index)));

@@ -16,7 +16,8 @@ const maxPayloadBytes = 90_000;
 export class ResultOutbox {
   readonly #key: { readonly id: string; readonly privateKey: KeyObject };
   readonly #send: (frame: AgentFrame) => boolean;
-  #waiting: CommandResult[] = [];
+  /** By sequence: a command that comes again asks for the same result once more. */
+  readonly #waiting = new Map<number, CommandResult>();
   #scheduled = false;
 
   constructor(key: { id: string; privateKey: KeyObject }, send: (frame: AgentFrame) => boolean) {
@@ -26,12 +27,14 @@ export class ResultOutbox {
 
   /** Sends a result with those that end in the same turn of the event loop. */
   add(result: CommandResult): void {
-    this.#waiting.push(result);
+    this.#waiting.set(result.seq, result);
     if (this.#scheduled) return;
     this.#scheduled = true;
     setImmediate(() => {
       this.#scheduled = false;
-      this.deliver(this.#waiting.splice(0));
+      const waiting = [...this.#waiting.values()];
+      this.#waiting.clear();
+      this.deliver(waiting);
     });
   }
 

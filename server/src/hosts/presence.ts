@@ -21,6 +21,8 @@ interface PresenceOptions {
   readonly nodeId: string;
   readonly agentsUrl: () => string;
   readonly connections: () => number;
+  /** Called when a node has joined or left, this one included. */
+  readonly changed: () => void;
   /** Called with the number of agents that should go to other nodes. */
   readonly release: (count: number) => void;
 }
@@ -28,6 +30,8 @@ interface PresenceOptions {
 const everyMs = 5_000;
 const aliveForS = 15;
 const maxAddresses = 16;
+
+const idsOf = (nodes: readonly LiveNode[]): string => nodes.map(({ id }) => id).join();
 
 class NodePresence implements Presence {
   readonly #options: PresenceOptions;
@@ -59,7 +63,8 @@ class NodePresence implements Presence {
   };
 
   readonly refresh = async (): Promise<void> => {
-    const { db, nodeId, agentsUrl, connections } = this.#options;
+    const { db, nodeId, agentsUrl, connections, changed } = this.#options;
+    const before = this.#nodes;
     this.#nodes = await db.inSystem('nodes.meet', async (tx) => {
       const own = { id: nodeId, agents_url: agentsUrl(), connections: connections() };
       await tx
@@ -78,6 +83,7 @@ class NodePresence implements Presence {
         .orderBy('id')
         .execute();
     });
+    if (idsOf(before) !== idsOf(this.#nodes)) changed();
   };
 
   async #tryRefresh(): Promise<void> {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { createIdSource, isUuid, newId } from './ids.ts';
+import { createIdSource, firstIdOf, isUuid, newId } from './ids.ts';
 
 describe('identifiers', () => {
   it('are version 7 UUIDs that carry the millisecond', () => {
@@ -17,6 +17,14 @@ describe('identifiers', () => {
     ids.push(next(), next());
     expect(ids).toEqual([...new Set(ids)].sort());
     expect(ids.every(isUuid)).toBe(true);
+  });
+
+  it('of a later instant come after the first one of that instant, and none before it does', () => {
+    const at = (ms: number, fill: number) =>
+      createIdSource({ now: () => ms, random: (target) => target.fill(fill) })();
+    expect(firstIdOf(1_700_000_000_000)).toBe('018bcfe5-6800-7000-8000-000000000000');
+    expect(at(1_700_000_000_000, 0) >= firstIdOf(1_700_000_000_000)).toBe(true);
+    expect(at(1_699_999_999_999, 0xff) < firstIdOf(1_700_000_000_000)).toBe(true);
   });
 
   it('are told from other text', () => {

@@ -57,6 +57,12 @@ export function createIdSource(source: IdSource): NewId {
   };
 }
 
+/** Lowest identifier of version 7 that could have been made at this instant (milliseconds since the Unix epoch). */
+export function firstIdOf(atMs: number): string {
+  const time = Math.max(0, Math.floor(atMs)).toString(16).padStart(12, '0');
+  return `${time.slice(0, 8)}-${time.slice(8)}-7000-8000-000000000000`;
+}
+
 /** A new identifier from the system's clock and random source. */
 export const newId: NewId = createIdSource({
   now: () => Date.now(),

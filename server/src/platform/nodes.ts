@@ -43,6 +43,8 @@ const gatherMs = 10;
 /** PostgreSQL carries less than 8,000 bytes in one notification. */
 const maxBytes = 7_000;
 const retryMs = 1_000;
+/** Words kept while the database is away; older ones are lost, and `missed` is what makes up for it. */
+const maxWaiting = 10_000;
 
 /** Cuts words into notifications that PostgreSQL carries; a word that fits none alone is left out. */
 export function packWords(from: string, words: readonly Word[]): string[] {
@@ -88,13 +90,7 @@ class PostgresNodes implements Nodes {
 
   readonly tell = (topic: string, payload: JsonObject): void => {
     this.#waiting.push({ topic, payload });
-    if (this.#waiting.length > 1) return;
-    this.#sending = this.#options.clock
-      .sleep(gatherMs, this.#stopping.signal)
-      .then(() => this.#send())
-      .catch((error: unknown) =>
-        this.#options.log.warn({ err: error }, 'other nodes were not told: they find out by themselves'),
-      );
+    if (this.#waiting.length === 1) this.#sendAfter(gatherMs);
   };
 
   readonly hear = (topic: string, listener: (payload: JsonObject) => void): void => {
@@ -115,8 +111,26 @@ class PostgresNodes implements Nodes {
     await this.#running;
   };
 
-  async #send(): Promise<void> {
-    const packed = packWords(this.id, this.#waiting.splice(0));
+  #sendAfter(waitMs: number): void {
+    const { clock, log } = this.#options;
+    this.#sending = clock
+      .sleep(waitMs, this.#stopping.signal)
+      .then(() => this.#send(this.#waiting.splice(0)))
+      .catch((error: unknown) => log.warn({ err: error }, 'other nodes were not told; they are told again'));
+  }
+
+  async #send(words: Word[]): Promise<void> {
+    try {
+      await this.#notify(packWords(this.id, words));
+    } catch (error) {
+      const again = [...words, ...this.#waiting].slice(-maxWaiting);
+      this.#waiting = again;
+      if (!this.#stopping.signal.aborted) this.#sendAfter(retryMs);
+      throw error;
+    }
+  }
+
+  async #notify(packed: readonly string[]): Promise<void> {
     if (packed.length === 0) return;
     await this.#options.db.inSystem('nodes.tell', (tx) =>
       sql`select pg_notify(${channel}, x) from unnest(${packed}::text[]) x`.execute(tx),

@@ -7,6 +7,7 @@ import { digestWords } from '#contract/words.ts';
 import { agentOf, at, hostDetail, hosts, idOf, sha, sites, tenantId } from './fleetData.ts';
 import { followUpOf, followUps, noticeSettings, planNotices } from './followUpData.ts';
 import { dependencies, groups, relationsOf } from './groupData.ts';
+import { sshAccesses, sshHostKeys } from './reachData.ts';
 import { people, planDetail, plans, policy, preview, releaseDetail, releases, trust } from './releaseData.ts';
 import { hostRunDetail, hostRuns, logLines, runDetail, runs } from './runData.ts';
 import {
@@ -191,6 +192,12 @@ export const answers: Partial<Record<RouteName, Answer>> = {
   listHostDependencies: (call) => page(dependencies, call),
   scanHost: () => ({ commandId: idOf('scan') }),
   listAgents: (call) => page(hosts.map(agentOf), call),
+  listSshAccesses: (call) =>
+    page(
+      sshAccesses.filter(({ hostId }) => call.query.hostId === undefined || hostId === call.query.hostId),
+      call,
+    ),
+  readSshHostKeys: () => ({ keys: sshHostKeys, fault: null, detail: '' }),
   listEnrolmentTokens: (call) => page(tokens, call),
   createEnrolmentToken: () => ({
     enrolmentToken: tokens[0],

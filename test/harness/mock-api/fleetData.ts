@@ -76,7 +76,7 @@ export function hostAt(index: number): HostSummary {
     siteName: site?.name ?? '',
     tags: index % 2 === 0 ? ['debian', 'web'] : ['debian'],
     status,
-    reach: 'agent',
+    reach: index % 23 === 9 ? 'ssh' : 'agent',
     agentState: silent ? 'silent' : 'connected',
     osName: 'Debian GNU/Linux 12 (bookworm)',
     pendingUpdates: silent ? null : updates.length,

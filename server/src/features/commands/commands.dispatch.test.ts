@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { ServerFrame } from '#contract/agent-link.ts';
+import type { Command, ServerFrame } from '#contract/agent-link.ts';
 import type { ReleaseBundle } from '#contract/trust.ts';
 import { createLogger } from '../../platform/log.ts';
 import { newId } from '../../platform/ids.ts';
@@ -42,8 +42,47 @@ function newDispatch(sizes: number[], meanwhile: (dispatch: Dispatch) => void = 
   });
   const proved = () =>
     sent.flatMap((frame) => (frame.type === 'release' ? frame.bundle.audit.checkpoint : []));
-  return { dispatch, proved, made: () => made };
+  const readings = () =>
+    sent.flatMap((frame) =>
+      frame.type === 'commands' ? frame.commands.map(({ commandId }) => commandId) : [],
+    );
+  return { dispatch, proved, readings, made: () => made };
 }
+
+const reading = (commandId: string) => ({ commandId, verb: 'inventory.scan' }) as Command;
+
+describe('readings of an agent', () => {
+  const { agentId } = order;
+
+  it('are handed over once on one connection, however often they are looked up', () => {
+    const { dispatch, readings } = newDispatch([1]);
+    dispatch.connected(agentId);
+    dispatch.sendReadings([{ id: 'a', agentId, verb: 'inventory.scan' }]);
+    dispatch.sendMissing(agentId, [reading('a'), reading('b')]);
+    dispatch.sendMissing(agentId, [reading('a'), reading('b')]);
+    expect(readings()).toEqual(['a', 'b']);
+  });
+
+  it('are handed over again on the next connection, what came meanwhile only once', () => {
+    const { dispatch, readings } = newDispatch([1]);
+    dispatch.connected(agentId);
+    dispatch.sendMissing(agentId, [reading('a')]);
+    const handOver = dispatch.connected(agentId);
+    dispatch.sendReadings([{ id: 'b', agentId, verb: 'inventory.scan' }]);
+    expect(handOver([reading('a'), reading('b')])).toEqual([{ type: 'commands', commands: [reading('a')] }]);
+    dispatch.sendMissing(agentId, [reading('a'), reading('b')]);
+    expect(readings()).toEqual(['a', 'b']);
+  });
+
+  it('go in frames that the contract takes', () => {
+    const { dispatch } = newDispatch([1]);
+    const many = Array.from({ length: 1_001 }, (_, index) => reading(String(index)));
+    const sizes = dispatch
+      .connected(agentId)(many)
+      .map((frame) => (frame.type === 'commands' ? frame.commands.length : 0));
+    expect(sizes).toEqual([500, 500, 1]);
+  });
+});
 
 describe('a release on its way to an agent', () => {
   it('is proved anew when the agent was shown a newer log while the proof was made', async () => {

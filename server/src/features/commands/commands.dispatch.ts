@@ -21,10 +21,20 @@ const retryMs = 500;
 // An agent refuses a proof to a checkpoint that it no longer remembers; it keeps the last 128, one a heartbeat.
 const proofLifeMs = 5 * 60_000;
 const maxProofTries = 5;
+/** Unanswered readings of one agent that are remembered; beyond, some are sent again, and the agent repeats its answer. */
+const maxGiven = 10_000;
 
 /** Number of leaves that a checkpoint speaks of: its second line (C2SP tlog-checkpoint). */
 function checkpointSize(note: string): number {
   return Number(note.split('\n', 2)[1] ?? 0);
+}
+
+/** As many commands to a frame as the contract takes. */
+function cut(commands: readonly Command[]): Command[][] {
+  const parts: Command[][] = [];
+  for (let start = 0; start < commands.length; start += frameSize)
+    parts.push(commands.slice(start, start + frameSize));
+  return parts;
 }
 
 /** Hands durable commands to connected agents. What cannot be handed over now is handed over when the agent is back. */
@@ -34,6 +44,8 @@ export class Dispatch {
   readonly #known = new Map<string, Map<string, number>>();
   /** Size of the log that each agent was shown last on its present connection. */
   readonly #shown = new Map<string, number>();
+  /** Readings that each agent got on its present connection and has not answered: while it lives it loses nothing. */
+  readonly #given = new Map<string, Set<string>>();
   /** Readings that an agent was too slow to take. */
   readonly #held = new Map<string, Command[]>();
   #timer: NodeJS.Timeout | undefined;
@@ -42,15 +54,38 @@ export class Dispatch {
     this.#deps = deps;
   }
 
-  connected(agentId: string): void {
+  /** A new connection, to which nothing was handed over yet. Returns how to hand over the readings that waited for it. */
+  connected(agentId: string): (waiting: readonly Command[]) => ServerFrame[] {
+    const given = new Set<string>();
     this.#known.set(agentId, new Map());
+    this.#given.set(agentId, given);
     this.#held.delete(agentId);
+    return (waiting) => {
+      const missing = waiting.filter(({ commandId }) => !given.has(commandId));
+      for (const { commandId } of missing) given.add(commandId);
+      return cut(missing).map((commands) => ({ type: 'commands', commands }));
+    };
   }
 
   disconnected(agentId: string): void {
     this.#known.delete(agentId);
     this.#shown.delete(agentId);
+    this.#given.delete(agentId);
     this.#held.delete(agentId);
+  }
+
+  /** Results of these commands are durable. */
+  answered(agentId: string, commandIds: Iterable<string>): void {
+    const given = this.#given.get(agentId);
+    if (given === undefined) return;
+    for (const id of commandIds) given.delete(id);
+  }
+
+  /** Of the readings that an agent has not answered, sends those that it did not get on its present connection. */
+  sendMissing(agentId: string, open: readonly Command[]): void {
+    const given = this.#given.get(agentId);
+    const missing = open.filter(({ commandId }) => given?.has(commandId) !== true);
+    this.#sendCommands(agentId, missing);
   }
 
   /** A checkpoint of this size was sent to the agent: whatever follows must not speak of an older one. */
@@ -102,16 +137,24 @@ export class Dispatch {
   }
 
   #sendCommands(agentId: string, commands: readonly Command[]): void {
-    for (let start = 0; start < commands.length; start += frameSize) {
-      const part = commands.slice(start, start + frameSize);
+    for (const [index, part] of cut(commands).entries()) {
       const outcome = this.#deps.link.send(agentId, { type: 'commands', commands: part });
       if (outcome === 'not_connected') return;
       if (outcome === 'congested') {
-        this.#held.set(agentId, [...(this.#held.get(agentId) ?? []), ...commands.slice(start)]);
+        const left = commands.slice(index * frameSize);
+        this.#held.set(agentId, [...(this.#held.get(agentId) ?? []), ...left]);
         this.#retryLater();
         return;
       }
+      this.#remember(agentId, part);
     }
+  }
+
+  #remember(agentId: string, commands: readonly Command[]): void {
+    const given = this.#given.get(agentId);
+    if (given === undefined) return;
+    if (given.size + commands.length > maxGiven) given.clear();
+    for (const { commandId } of commands) given.add(commandId);
   }
 
   #retryLater(): void {

@@ -2,9 +2,10 @@ import { sql, type Selectable } from 'kysely';
 import type { Command } from '#contract/agent-link.ts';
 import type { CommandResult } from '#contract/results.ts';
 import type { OrderStep } from '#contract/trust.ts';
-import type { Verb } from '#contract/verbs.ts';
+import { verbCatalogue, type Verb } from '#contract/verbs.ts';
 import type { AnyTx, SystemTx, TenantTx } from '../../platform/db.ts';
 import { invariant } from '../../platform/errors.ts';
+import { firstIdOf } from '../../platform/ids.ts';
 import type { Database } from '../../platform/schema.gen.ts';
 import { storedResults } from './commands.results.ts';
 
@@ -287,16 +288,25 @@ async function recentlyAnswered(tx: TenantTx, agentId: string, since: Date): Pro
   return new Set(recent.flatMap(({ payload }) => storedResults(payload).map(({ commandId }) => commandId)));
 }
 
-/** Readings that the agent has not answered and that somebody still waits for. */
-export async function openReadings(tx: TenantTx, agentId: string): Promise<Command[]> {
+/** Readings are waited for as long as the slowest of them may take; an hour allows for clocks of several nodes. */
+const readingLifeMs =
+  Math.max(...Object.values(verbCatalogue).map((one) => (one.class === 'R0' ? one.timeoutS : 0))) * 1000 +
+  3_600_000;
+/** Open readings that one agent may have; the oldest go first, the others when it comes again. */
+const maxOpenReadings = 10_000;
+
+/** Readings that the agent has not answered and that somebody still waits for, oldest first. */
+export async function openReadings(tx: TenantTx, agentId: string, nowMs: number): Promise<Command[]> {
   const rows = await tx
     .selectFrom('commands')
     .select(['id', 'verb', 'created_at'])
     .where('agent_id', '=', agentId)
+    // Identifiers begin with their instant: only the end of the agent's history is read.
+    .where('id', '>', firstIdOf(nowMs - readingLifeMs))
     .where('host_run_id', 'is', null)
     .where('expires_at', '>', sql<Date>`now()`)
     .orderBy('id')
-    .limit(500)
+    .limit(maxOpenReadings)
     .execute();
   const [oldest] = rows;
   if (oldest === undefined) return [];

@@ -153,8 +153,8 @@ export class CommandsService {
     const { db, link } = this.#deps;
     if (!link.isConnected(agentId)) return;
     if (commandId === null) {
-      const open = await db.inTenant(tenantId, (tx) => repository.openReadings(tx, agentId));
-      if (open.length > 0) link.send(agentId, { type: 'commands', commands: open });
+      const open = await db.inTenant(tenantId, (tx) => this.#openReadings(tx, agentId));
+      this.#dispatch.sendMissing(agentId, open);
       return;
     }
     const order = await db.inTenant(tenantId, (tx) => repository.findOrder(tx, commandId));
@@ -180,13 +180,16 @@ export class CommandsService {
 
   /** An agent said hello. Returns the frames for it: readings that it has not answered. */
   async connected(agent: AgentRef): Promise<ServerFrame[]> {
-    this.#dispatch.connected(agent.agentId);
+    const handOver = this.#dispatch.connected(agent.agentId);
     this.#acknowledgements.forget(agent.agentId);
     this.#sessions.delete(agent.agentId);
-    const open = await this.#deps.db.inTenant(agent.tenantId, (tx) =>
-      repository.openReadings(tx, agent.agentId),
+    return handOver(
+      await this.#deps.db.inTenant(agent.tenantId, (tx) => this.#openReadings(tx, agent.agentId)),
     );
-    return open.length === 0 ? [] : [{ type: 'commands', commands: open }];
+  }
+
+  #openReadings(tx: TenantTx, agentId: string) {
+    return repository.openReadings(tx, agentId, this.#deps.clock.now());
   }
 
   /** The agent was sent a checkpoint of the audit log with so many entries. */
@@ -217,6 +220,10 @@ export class CommandsService {
     }
     this.#acknowledgements.add(agent.agentId, session.held);
     const results = fresh.flatMap((one) => one.fresh);
+    this.#dispatch.answered(
+      agent.agentId,
+      results.map(({ commandId }) => commandId),
+    );
     const hostRunIds = [...new Set(results.flatMap(({ hostRunId }) => hostRunId ?? []))];
     if (hostRunIds.length === 0) return;
     for (const listener of this.#listeners) listener(agent.tenantId, hostRunIds);
