@@ -14,7 +14,7 @@ function suite(name: string, testTimeoutMs: number) {
   };
 }
 
-const unitRooms = '{contract,server,agent,cli,stack,lab,web}/**/*.test.ts';
+const unitRooms = '{contract,server,agent,cli,stack,lab,web,bench}/**/*.test.ts';
 
 export default defineConfig({
   test: {

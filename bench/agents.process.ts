@@ -4,13 +4,24 @@ import { linkProtocol, type Command, type ServerFrame } from '#contract/agent-li
 import { payloadTypes, type Envelope } from '#contract/dsse.ts';
 import { maxResultsPerBatch, packResults, type CommandResult } from '#contract/results.ts';
 import { peerFence, type SimulatedAgent, type SimulatedFleet } from './fleet.ts';
+import { Ledger } from './ledger.ts';
 
 /** Simulated agents, many in one process: TLS, protocol and result signatures are real; journal, verification and effects are not. */
 
-interface Start {
+/** What one agent does wrong once, on purpose: the reckoning must find it. */
+export type AgentFault = 'swallow' | 'repeat';
+
+export interface AgentsStart {
   readonly port: number;
   readonly fleet: SimulatedFleet;
+  /** Where effects of the product's commands are counted; nowhere when absent. */
+  readonly effectsFile?: string;
+  readonly fault?: AgentFault;
 }
+
+const connectAtOnce = 100;
+/** Commands of the product before the one at which the fault happens. */
+const faultAfter = 100;
 
 function signedBytes(payload: Buffer): Buffer {
   return Buffer.concat([
@@ -19,18 +30,51 @@ function signedBytes(payload: Buffer): Buffer {
   ]);
 }
 
+/** Counts effects. No agent here remembers what it has done: a command that comes twice has two effects, and is found out. */
+class Effects {
+  readonly #ledger: Ledger | undefined;
+  readonly #fault: AgentFault | undefined;
+  #count = 0;
+
+  constructor({ effectsFile, fault }: AgentsStart) {
+    this.#ledger = effectsFile === undefined ? undefined : new Ledger(effectsFile);
+    this.#fault = fault;
+  }
+
+  /** The commands that were executed, which are all unless a fault is asked for. */
+  execute(commands: readonly Command[]): readonly Command[] {
+    return commands.filter((command) => this.#execute(command));
+  }
+
+  close(): void {
+    this.#ledger?.close();
+  }
+
+  #execute({ commandId, fence }: Command): boolean {
+    if (fence === peerFence) return true;
+    this.#count += 1;
+    const isFaulty = this.#count === faultAfter;
+    if (isFaulty && this.#fault === 'swallow') return false;
+    this.#ledger?.add(commandId);
+    if (isFaulty && this.#fault === 'repeat') this.#ledger?.add(commandId);
+    return true;
+  }
+}
+
 class Agent {
+  readonly #effects: Effects;
   readonly #identity: SimulatedAgent;
   readonly #key: KeyObject;
   /** One count for the product, one for the peers. */
   readonly #seqs = { product: 0, peers: 0 };
 
-  constructor(identity: SimulatedAgent) {
+  constructor(identity: SimulatedAgent, effects: Effects) {
+    this.#effects = effects;
     this.#identity = identity;
     this.#key = createPrivateKey(identity.resultKeyPem);
   }
 
-  connect({ port, fleet }: Start): Promise<void> {
+  connect({ port, fleet }: AgentsStart): Promise<void> {
     const { certificatePem, keyPem } = this.#identity;
     const socket = new WebSocket(`wss://127.0.0.1:${port}/link`, linkProtocol, {
       ca: fleet.caPem,
@@ -45,11 +89,12 @@ class Agent {
         const frame = JSON.parse((data as Buffer).toString('utf8')) as ServerFrame;
         if (frame.type === 'welcome') resolve();
         if (frame.type !== 'commands') return;
+        const executed = this.#effects.execute(frame.commands);
         const envelopes: Envelope[] = [];
-        for (let start = 0; start < frame.commands.length; start += maxResultsPerBatch) {
-          envelopes.push(this.#answer(frame.commands.slice(start, start + maxResultsPerBatch)));
+        for (let start = 0; start < executed.length; start += maxResultsPerBatch) {
+          envelopes.push(this.#answer(executed.slice(start, start + maxResultsPerBatch)));
         }
-        socket.send(JSON.stringify({ type: 'results', envelopes }));
+        if (envelopes.length > 0) socket.send(JSON.stringify({ type: 'results', envelopes }));
       });
     });
   }
@@ -101,10 +146,26 @@ class Agent {
   }
 }
 
-process.on('message', (start: Start) => {
-  const agents = start.fleet.agents.map((identity) => new Agent(identity));
-  Promise.all(agents.map((agent) => agent.connect(start))).then(
-    () => process.send?.({ connected: agents.length }),
+let effects: Effects | undefined;
+
+async function obey(message: { readonly connect: AgentsStart } | { readonly close: true }): Promise<object> {
+  if ('close' in message) {
+    effects?.close();
+    return {};
+  }
+  const start = message.connect;
+  const counted = (effects ??= new Effects(start));
+  const agents = start.fleet.agents.map((identity) => new Agent(identity, counted));
+  // No more at once than the listener admits in a moment.
+  for (let first = 0; first < agents.length; first += connectAtOnce) {
+    await Promise.all(agents.slice(first, first + connectAtOnce).map((agent) => agent.connect(start)));
+  }
+  return { connected: agents.length };
+}
+
+process.on('message', (message: Parameters<typeof obey>[0]) => {
+  obey(message).then(
+    (answer) => process.send?.(answer),
     (error: unknown) => {
       console.error(error);
       process.exit(1);

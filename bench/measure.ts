@@ -1,7 +1,8 @@
 import type { ChildProcess } from 'node:child_process';
 import type pg from 'pg';
 import { treeCpuUs } from './cpu.ts';
-import type { RunReport, RunRequest } from './server.process.ts';
+import type { RunReport } from './drive.ts';
+import type { RunRequest } from './server.process.ts';
 
 /** What one run of one design has cost. */
 export interface Measured extends RunReport {
@@ -42,7 +43,8 @@ export function ask<T>(child: ChildProcess, message: object): Promise<T> {
   });
 }
 
-async function readCounters({ client, server, postgresPid, redisPids }: Watched) {
+/** Processor time (µs), transactions and bytes so far. */
+export async function readCounters({ client, server, postgresPid, redisPids }: Watched) {
   const { rows } = await client.query<{ tx: string; wal: string; disk: string }>(
     `select (select sum(xact_commit) from pg_stat_database where datname = current_database()) as tx,
        pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0') as wal, pg_database_size(current_database()) as disk`,

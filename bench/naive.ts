@@ -58,13 +58,15 @@ export class NaiveCommands {
     const key = resultKey(Buffer.from(agent.resultPublicKey, 'base64'));
     for (const envelope of frame.envelopes) {
       const { results, payload, signature } = await verifyResults(envelope, key, agent);
-      for (const { commandId } of results) {
+      for (const { commandId, seq } of results) {
         await this.#options.db.inTenant(agent.tenantId, async (tx) => {
           await sql`update naive_commands set result = ${payload}, signature = ${signature} where id = ${commandId}`.execute(
             tx,
           );
           await this.#chain(tx, 'command.result', commandId);
         });
+        // An agent keeps a result until it is told that somebody else does.
+        this.#options.send(agent.agentId, { type: 'resultsHeld', upTo: seq });
         this.#waiting.get(commandId)?.();
         this.#waiting.delete(commandId);
       }

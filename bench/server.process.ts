@@ -1,31 +1,40 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
-import type { ResultBatch } from '#contract/results.ts';
-import { createCommandsModule } from '../server/src/features/commands/commands.module.ts';
-import { createAgentLink } from '../server/src/hosts/agent-link/agentLink.ts';
-import type { AgentIdentity } from '../server/src/hosts/port.ts';
-import { createAuditWriter } from '../server/src/platform/audit/auditWriter.ts';
-import { createHeadMemory } from '../server/src/platform/audit/headMemory.ts';
-import { createSealer } from '../server/src/platform/audit/sealer.ts';
-import { systemClock, toInstant } from '../server/src/platform/clock.ts';
-import { createDb } from '../server/src/platform/db.ts';
-import { newId } from '../server/src/platform/ids.ts';
-import { createLogger } from '../server/src/platform/log.ts';
-import { newLogKey } from '../test/harness/auditLog.ts';
-import type { SimulatedAgent, SimulatedFleet } from './fleet.ts';
-import { NaiveCommands } from './naive.ts';
+import { rmSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
+import { toInstant } from '../server/src/platform/clock.ts';
+import { AppError } from '../server/src/platform/errors.ts';
 import { RawBullmq } from './bullmq.ts';
+import {
+  driveClosed,
+  driveOpen,
+  reportOf,
+  type OpenReport,
+  type OpenRequest,
+  type RunReport,
+} from './drive.ts';
+import type { SimulatedAgent, SimulatedFleet } from './fleet.ts';
+import { Ledger } from './ledger.ts';
+import { NaiveCommands } from './naive.ts';
+import {
+  heartbeatS,
+  openAuditedDatabase,
+  openCommands,
+  verifyLogs,
+  WaitingCommands,
+  type LogVerdict,
+} from './product.ts';
 
-/** The server's part under measurement: listener, sequencer, audit and sealer of the product, and the naive design beside them. */
+/** The server's part under measurement: listener, sequencer, audit and sealer of the product, and the peers beside them. */
 
 export interface ServerStart {
   readonly fleet: SimulatedFleet;
   readonly app: { readonly connectionString: string };
   readonly system: { readonly connectionString: string };
-  readonly redisUrl: string;
-  /** A Redis of its own for raw BullMQ, which flushes each write. */
-  readonly peerRedisUrl: string;
+  /** Absent when the product is alone. */
+  readonly peers?: {
+    readonly redisUrl: string;
+    /** A Redis of its own for raw BullMQ, which flushes each write. */
+    readonly bullmqRedisUrl: string;
+  };
 }
 
 export interface RunRequest {
@@ -34,103 +43,34 @@ export interface RunRequest {
   readonly inFlight: number;
 }
 
-export interface RunReport {
-  readonly wallMs: number;
-  readonly latenciesMs: { readonly p50: number; readonly p95: number; readonly p99: number };
+/** An open loop of the product's commands; those that were accepted are written to the file. */
+export interface LoadRequest extends OpenRequest {
+  /** Offered first, and reckoned with like the others: only their latency is not counted. */
+  readonly warmUp: Pick<OpenRequest, 'commands' | 'durationMs'>;
+  readonly ledgerFile: string;
 }
 
-const heartbeatS = 600;
-
-function percentile(sorted: readonly number[], share: number): number {
-  return (
-    Math.round((sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0) * 100) / 100
-  );
+export interface LoadReport extends OpenReport {
+  /** Submissions that were told to come again. */
+  readonly refused: number;
 }
 
-type Audited = ReturnType<typeof openAuditedDatabase>;
-
-/** The database with its audit writer and sealer, as the server composes them. */
-function openAuditedDatabase({ app, system }: ServerStart) {
-  const log = createLogger({ level: 'warn', role: 'bench' });
-  const clock = systemClock;
-  const db = createDb({ app, system, log, clock, poolSize: 20 });
-  const directory = mkdtempSync(path.join(tmpdir(), 'atlas-bench-'));
-  const memory = createHeadMemory(directory, (error) => log.warn({ err: error }));
-  const sealer = createSealer({ db, clock, log, key: newLogKey(), memory, session: system });
-  const audit = createAuditWriter({ db, clock, newId, onCommitted: sealer.wake });
-  sealer.start();
-  return { db, audit, sealer, clock, log, directory };
-}
-
-/** The listener with mutual TLS, and the commands with their sequencer behind it. */
-function openCommands({ db, audit, clock, log }: Audited, fleet: SimulatedFleet) {
-  const byId = new Map(fleet.agents.map((agent) => [agent.agentId, agent]));
-  const tls = {
-    keyPem: fleet.serverKeyPem,
-    chainPem: fleet.serverCertificatePem,
-    clientRootsPem: [fleet.caPem],
+function openPeers(start: ServerStart, db: ReturnType<typeof openAuditedDatabase>['db'], send: SendFrame) {
+  if (start.peers === undefined) return null;
+  const { redisUrl, bullmqRedisUrl } = start.peers;
+  return {
+    naive: new NaiveCommands({ db, redisUrl, send }),
+    raw: new RawBullmq({ redisUrl: bullmqRedisUrl, send }),
   };
-  const link = createAgentLink({
-    host: '127.0.0.1',
-    port: 0,
-    clock,
-    log,
-    heartbeatS,
-    tls: () => Promise.resolve(tls),
-  });
-  const { service } = createCommandsModule({
-    db,
-    audit,
-    clock,
-    newId,
-    log,
-    link,
-    bundleFor: () => Promise.reject(new Error('nothing is released here')),
-    resultKeyOf: (_tenantId, agentId) =>
-      Promise.resolve(Buffer.from(byId.get(agentId)?.resultPublicKey ?? '', 'base64')),
-  });
-  const known = (identity: AgentIdentity): SimulatedAgent => {
-    const agent = byId.get(identity.agentId);
-    if (agent === undefined) throw new Error('an agent that nobody made');
-    return agent;
-  };
-  return { link, service, known };
 }
 
-type Commands = ReturnType<typeof openCommands>['service'];
-
-/** Commands that wait for their result. */
-class WaitingCommands {
-  readonly #waiting = new Map<string, () => void>();
-
-  async run(service: Commands, { tenantId, agentId, hostId }: SimulatedAgent): Promise<void> {
-    const principal = { kind: 'system', id: null } as const;
-    const { commandId } = await service.submitCommand(tenantId, {
-      agentId,
-      hostId,
-      verb: 'agent.noop',
-      principal,
-    });
-    await new Promise<void>((resolve) => this.#waiting.set(commandId, resolve));
-  }
-
-  end(envelopes: readonly { readonly payload: string }[]): void {
-    for (const { payload } of envelopes) {
-      const { results } = JSON.parse(Buffer.from(payload, 'base64url').toString('utf8')) as ResultBatch;
-      for (const { commandId } of results) {
-        this.#waiting.get(commandId)?.();
-        this.#waiting.delete(commandId);
-      }
-    }
-  }
-}
+type SendFrame = ReturnType<typeof openCommands>['link']['send'];
 
 async function startServer(start: ServerStart) {
-  const { fleet, redisUrl, peerRedisUrl } = start;
+  const { fleet } = start;
   const audited = openAuditedDatabase(start);
   const { link, service, known } = openCommands(audited, fleet);
-  const naive = new NaiveCommands({ db: audited.db, redisUrl, send: link.send });
-  const raw = new RawBullmq({ redisUrl: peerRedisUrl, send: link.send });
+  const peers = openPeers(start, audited.db, link.send);
   const waiting = new WaitingCommands();
   const byCertificate = new Map(fleet.agents.map((agent) => [agent.certificateSha256, agent]));
   // The other designs share the agents with the product: who gets a result is a matter of who asked.
@@ -150,8 +90,8 @@ async function startServer(start: ServerStart) {
     cloned: () => Promise.resolve(),
     frame: async (identity, frame) => {
       if (frame.type !== 'results') return;
-      if (asked.design === 'bullmq') return raw.receive(frame);
-      if (asked.design === 'naive') return naive.receive(known(identity), frame);
+      if (asked.design === 'bullmq') return peers?.raw.receive(frame);
+      if (asked.design === 'naive') return peers?.naive.receive(known(identity), frame);
       await service.receiveResults(identity, frame);
       waiting.end(frame.envelopes);
     },
@@ -160,15 +100,21 @@ async function startServer(start: ServerStart) {
     port: link.port(),
     run: async (request: RunRequest): Promise<RunReport> => {
       asked.design = request.design;
-      if (request.design === 'bullmq') return driveBulk(request, fleet.agents, raw);
-      const isNaive = request.design === 'naive';
-      const one = (agent: SimulatedAgent): Promise<void> =>
-        isNaive ? naive.run(agent) : waiting.run(service, agent);
-      return drive(request, fleet.agents, one);
+      if (request.design === 'atlas')
+        return driveClosed(request, fleet.agents, (agent) => waiting.run(service, agent));
+      if (peers === null) throw new Error('the peers were not started');
+      if (request.design === 'bullmq') return driveBulk(request, fleet.agents, peers.raw);
+      return driveClosed(request, fleet.agents, (agent) => peers.naive.run(agent));
+    },
+    load: (request: LoadRequest) =>
+      load(request, fleet.agents, (agent, accepted) => waiting.run(service, agent, accepted)),
+    verify: async (): Promise<{ logs: LogVerdict[] }> => {
+      const tenantIds = [...new Set(fleet.agents.map(({ tenantId }) => tenantId))];
+      return { logs: await verifyLogs(audited, tenantIds) };
     },
     stop: async () => {
-      await naive.close();
-      await raw.close();
+      await peers?.naive.close();
+      await peers?.raw.close();
       await link.stop();
       await service.stop();
       await audited.sealer.stop();
@@ -176,28 +122,6 @@ async function startServer(start: ServerStart) {
       rmSync(audited.directory, { recursive: true, force: true });
     },
   };
-}
-
-/** Closed loop: as many commands in the air as asked for, until all have a durable result. */
-async function drive(
-  { commands, inFlight }: RunRequest,
-  agents: readonly SimulatedAgent[],
-  one: (agent: SimulatedAgent) => Promise<void>,
-): Promise<RunReport> {
-  const latencies: number[] = [];
-  let next = 0;
-  const startedMs = performance.now();
-  const lane = async (): Promise<void> => {
-    while (next < commands) {
-      const agent = agents[next % agents.length];
-      next += 1;
-      const atMs = performance.now();
-      if (agent !== undefined) await one(agent);
-      latencies.push(performance.now() - atMs);
-    }
-  };
-  await Promise.all(Array.from({ length: Math.min(inFlight, commands) }, lane));
-  return reportOf(latencies, performance.now() - startedMs);
 }
 
 /** All at once, as the peer's documentation advises; latencies count from the first. */
@@ -212,13 +136,47 @@ async function driveBulk(
   return reportOf(latencies, performance.now() - startedMs);
 }
 
-function reportOf(latencies: number[], wallMs: number): RunReport {
-  latencies.sort((a, b) => a - b);
-  const at = (share: number): number => percentile(latencies, share);
-  return { wallMs, latenciesMs: { p50: at(0.5), p95: at(0.95), p99: at(0.99) } };
+type Submit = (agent: SimulatedAgent, accepted: (commandId: string) => void) => Promise<void>;
+
+async function load(
+  request: LoadRequest,
+  agents: readonly SimulatedAgent[],
+  submit: Submit,
+): Promise<LoadReport> {
+  const ledger = new Ledger(request.ledgerFile);
+  const accepted = (commandId: string): void => ledger.add(commandId);
+  let refused = 0;
+  // Who is told to come again does: such a command is late, not lost.
+  const one = async (agent: SimulatedAgent): Promise<void> => {
+    for (;;) {
+      try {
+        return await submit(agent, accepted);
+      } catch (error) {
+        if (!(error instanceof AppError) || error.code !== 'overloaded') throw error;
+        refused += 1;
+        await delay(1_000);
+      }
+    }
+  };
+  try {
+    const toNext = async (index: number): Promise<void> => {
+      const agent = agents[index % agents.length];
+      if (agent !== undefined) await one(agent);
+    };
+    const { failures } = await driveOpen({ ...request, ...request.warmUp }, toNext);
+    const report = await driveOpen(request, toNext);
+    return { ...report, refused, failures: [...failures, ...report.failures] };
+  } finally {
+    ledger.close();
+  }
 }
 
-type Message = { readonly start: ServerStart } | { readonly run: RunRequest } | { readonly stop: true };
+type Message =
+  | { readonly start: ServerStart }
+  | { readonly run: RunRequest }
+  | { readonly load: LoadRequest }
+  | { readonly verify: true }
+  | { readonly stop: true };
 let server: Awaited<ReturnType<typeof startServer>> | undefined;
 
 async function obey(message: Message): Promise<unknown> {
@@ -228,6 +186,8 @@ async function obey(message: Message): Promise<unknown> {
   }
   if (server === undefined) throw new Error('not started');
   if ('run' in message) return server.run(message.run);
+  if ('load' in message) return server.load(message.load);
+  if ('verify' in message) return server.verify();
   await server.stop();
   return {};
 }

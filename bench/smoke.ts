@@ -1,8 +1,7 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { cpus, loadavg, tmpdir } from 'node:os';
-import path from 'node:path';
 import { parseArgs } from 'node:util';
+import { brokenBudgets } from './budgets.ts';
 import { measure, ask, type Measured } from './measure.ts';
+import { inStateDir, loadNow, machineOf, round } from './scene.ts';
 import type { RunRequest } from './server.process.ts';
 import { openStage, type Stage } from './stage.ts';
 
@@ -22,22 +21,6 @@ function say(line: string): void {
   (options.json ? process.stderr : process.stdout).write(`${line}\n`);
 }
 
-interface Budgets {
-  readonly s01: Readonly<Record<string, number>>;
-}
-
-/** Names of the budgets that were not kept. */
-function brokenBudgets(figures: Readonly<Record<string, number>>): string[] {
-  const file = path.join(import.meta.dirname, 'budgets.json');
-  const { s01 } = JSON.parse(readFileSync(file, 'utf8')) as Budgets;
-  return Object.entries(s01).flatMap(([name, limit]) => {
-    const value = figures[name.replace(/M(in|ax)$/, '')] ?? Number.NaN;
-    return (name.endsWith('Min') ? value >= limit : value <= limit)
-      ? []
-      : [`${name}: ${value}, limit ${limit}`];
-  });
-}
-
 async function measureOne({ watched, system }: Stage, request: RunRequest): Promise<Measured> {
   const measured = await measure(watched, system, request);
   const { design, commands, inFlight, latenciesMs, cpuUsPerCommand } = measured;
@@ -48,8 +31,6 @@ async function measureOne({ watched, system }: Stage, request: RunRequest): Prom
   );
   return measured;
 }
-
-const round = (value: number): number => Math.round(value * 10) / 10;
 
 /** Warm all: the first plans of an empty table and a cold JIT measure nothing of interest. */
 async function warm({ watched: { server } }: Stage): Promise<void> {
@@ -87,28 +68,30 @@ async function compare(stage: Stage) {
 }
 
 async function run(stateDir: string): Promise<void> {
-  const loadBefore = loadavg().map(round);
+  const loadBefore = loadNow();
   const stage = await openStage({
     stateDir,
     agents: Number(options.agents),
     tenants: Number(options.tenants),
+    peers: true,
     say,
   });
   try {
     const { figures, runs } = await compare(stage);
-    const broken = brokenBudgets(figures);
+    const broken = brokenBudgets('s01', figures);
     for (const line of broken) say(`budget not kept: ${line}`);
     say(
       `ratio to the naive design at 64 in flight: ${figures.ratioNaive} in rate, ${figures.cpuRatioNaive} in CPU; ` +
         `to raw BullMQ: ${figures.ratioBullmq} in rate, ${figures.cpuRatioBullmq} in CPU`,
     );
-    const machine = {
-      cpus: cpus().length,
-      loadBefore,
-      loadAfter: loadavg().map(round),
-      node: process.version,
+    const answer = {
+      scenario: 's01',
+      ...figures,
+      agents: 'simulated',
+      broken,
+      machine: machineOf(loadBefore),
+      runs,
     };
-    const answer = { scenario: 's01', ...figures, agents: 'simulated', broken, machine, runs };
     if (options.json) process.stdout.write(`${JSON.stringify(answer)}\n`);
     if (broken.length > 0) process.exitCode = 1;
   } finally {
@@ -116,9 +99,4 @@ async function run(stateDir: string): Promise<void> {
   }
 }
 
-const stateDir = mkdtempSync(path.join(tmpdir(), 'atlas-bench-'));
-try {
-  await run(stateDir);
-} finally {
-  rmSync(stateDir, { recursive: true, force: true });
-}
+await inStateDir(run);

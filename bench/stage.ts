@@ -7,6 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import { migrate } from '../server/src/platform/migrations.ts';
 import { startDatabases, type StackHandle } from '../stack/stack.ts';
+import type { AgentsStart } from './agents.process.ts';
 import { createFleet, createNaiveTables, storeFleet } from './fleet.ts';
 import { ask, type Watched } from './measure.ts';
 import type { ServerStart } from './server.process.ts';
@@ -16,6 +17,9 @@ const here = import.meta.dirname;
 /** Databases, the server's part and connected simulated agents, all fresh. */
 export interface Stage {
   readonly watched: Watched;
+  readonly agents: ChildProcess;
+  /** Connects agents that are not: the first so many of them. */
+  readonly connectMore: (count: number) => Promise<void>;
   /** Sees every tenant's rows. */
   readonly system: pg.Client;
   readonly stop: () => Promise<void>;
@@ -85,24 +89,29 @@ async function startFlushingRedis(directory: string): Promise<{ process: ChildPr
   return { process, url: `redis://127.0.0.1:${port}` };
 }
 
-interface StageOptions {
+interface StageOptions extends Pick<AgentsStart, 'effectsFile' | 'fault'> {
   readonly stateDir: string;
   readonly agents: number;
+  /** How many of them connect at first; all when absent. */
+  readonly connect?: number;
   readonly tenants: number;
+  /** Whether the peers run beside the product. */
+  readonly peers: boolean;
   readonly say: (line: string) => void;
 }
 
 /** Starts everything that a scenario needs. */
-export async function openStage({ stateDir, agents, tenants, say }: StageOptions): Promise<Stage> {
+export async function openStage(options: StageOptions): Promise<Stage> {
+  const { stateDir, agents, tenants, say } = options;
   const stack = await startDatabases(stateDir, true);
   const owner = connection(stack, 'OWNER_');
   const client = new pg.Client(owner);
   const system = new pg.Client(connection(stack, 'SYSTEM_'));
   const children: ChildProcess[] = [];
-  const peer = await startFlushingRedis(path.join(stateDir, 'peer-redis'));
+  const peer = options.peers ? await startFlushingRedis(path.join(stateDir, 'peer-redis')) : null;
   const close = async (): Promise<void> => {
-    for (const child of children) child.disconnect();
-    peer.process.kill();
+    for (const child of children) if (child.connected) child.disconnect();
+    peer?.process.kill();
     await client.end();
     await system.end();
     await stack.stop();
@@ -124,18 +133,31 @@ export async function openStage({ stateDir, agents, tenants, say }: StageOptions
       fleet,
       app: connection(stack, ''),
       system: connection(stack, 'SYSTEM_'),
-      redisUrl: redis.href,
-      peerRedisUrl: peer.url,
+      ...(peer === null ? {} : { peers: { redisUrl: redis.href, bullmqRedisUrl: peer.url } }),
     };
     const { port } = await ask<{ port: number }>(server, { start });
-    await ask(simulated, { port, fleet });
-    say(`${agents} simulated agents are connected over mutual TLS 1.3`);
-    const redisPids = [redisPidOf(stack), peer.process.pid ?? 0];
+    const { effectsFile, fault } = options;
+    const unconnected = [...fleet.agents];
+    const connectMore = async (count: number): Promise<void> => {
+      const next: AgentsStart = {
+        port,
+        fleet: { ...fleet, agents: unconnected.splice(0, count) },
+        ...(effectsFile === undefined ? {} : { effectsFile }),
+        ...(fault === undefined ? {} : { fault }),
+      };
+      await ask(simulated, { connect: next });
+    };
+    await connectMore(options.connect ?? agents);
+    say(`${options.connect ?? agents} simulated agents are connected over mutual TLS 1.3`);
+    const redisPids = [redisPidOf(stack), ...(peer?.process.pid === undefined ? [] : [peer.process.pid])];
     return {
       watched: { client, server, postgresPid: await readPid(client), redisPids },
+      agents: simulated,
+      connectMore,
       system,
       stop: async () => {
-        await ask(server, { stop: true });
+        // A server that has ended already has said so to whoever asked it last.
+        if (server.connected) await ask(server, { stop: true });
         await close();
       },
     };

@@ -4,10 +4,19 @@ import type { Command } from 'commander';
 import type { CliContext } from '../context.ts';
 import { wholeNumber } from '../usage.ts';
 
-/** Scenarios by profile; each is a program of its own in bench/, with its figures as JSON on the last line. */
-const profiles: Readonly<Record<string, string>> = { smoke: 'bench/smoke.ts' };
+type Flags = Partial<Record<'commands' | 'agents' | 'minutes', string>>;
 
-/** `bench [profile]`: measures on this machine, the product and the naive design in the same session. Status 1 when a budget is not kept. */
+/** Scenarios by profile; each is a program of its own in bench/, with its figures as JSON on the last line. */
+const profiles: Readonly<Record<string, string>> = {
+  smoke: 'bench/smoke.ts',
+  standard: 'bench/standard.ts',
+  load: 'bench/load.ts',
+};
+
+/**
+ * `bench [profile]`: measures on this machine. `smoke` compares the product with peers in the same session, status 1 when a
+ * budget is not kept; `standard` measures what a long past and each connection cost; `load` offers commands at a constant rate, status 1 when one is lost or doubled.
+ */
 export function registerBench(program: Command, context: CliContext): void {
   program
     .command('bench')
@@ -26,21 +35,25 @@ export function registerBench(program: Command, context: CliContext): void {
       context.text(['nombre d’agents simulés', 'number of simulated agents']),
       wholeNumber(context, { min: 4, max: 5_000 }),
     )
+    .option(
+      '--minutes <n>',
+      context.text(['durée de la charge (load)', 'how long the load lasts (load)']),
+      wholeNumber(context, { min: 1, max: 1_440 }),
+    )
     .description(
       context.text([
-        'mesure le coût d’une commande, à côté d’une conception naïve',
-        'measures the cost of a command, beside a naive design',
+        'mesure le coût d’une commande à côté d’autres conceptions (smoke), ou une charge constante sans perte (load)',
+        'measures the cost of a command beside other designs (smoke), or a constant load without loss (load)',
       ]),
     )
-    .action(async (profile: string, flags: { commands?: string; agents?: string }) => {
+    .action(async (profile: string, flags: Flags, command: Command) => {
       const script = profiles[profile];
       if (script === undefined) throw new Error(`no scenario for ${profile}`);
-      const args = [
-        script,
-        ...(context.json ? ['--json'] : []),
-        ...(flags.commands === undefined ? [] : ['--commands', flags.commands]),
-        ...(flags.agents === undefined ? [] : ['--agents', flags.agents]),
-      ];
+      if (flags.minutes !== undefined && profile !== 'load') {
+        command.error(context.text(['--minutes ne va qu’avec load', '--minutes goes with load only']));
+      }
+      const given = Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value]);
+      const args = [script, ...(context.json ? ['--json'] : []), ...given];
       const status = await run(context.directories.root, args);
       if (status !== 0) process.exitCode = status;
     });

@@ -104,4 +104,32 @@ describe('what the audit log says of commands and results', () => {
     );
     expect(firstBad?.reason).toBe('its signed results are gone');
   });
+
+  it('is nothing of a reading that was refused beside others in the same flush', async () => {
+    const said = async (): Promise<number> => {
+      const [row] = await world.query<{ said: number }>(
+        `select sum(coalesce((convert_from(leaf, 'UTF8')::jsonb -> 'details' ->> 'count')::int, 1))::int as said
+         from audit_entries where action = 'command.dispatched'`,
+      );
+      return row?.said ?? 0;
+    };
+    const before = await said();
+    const [right, other] = [world.agent(0), world.agent(1)];
+    const principal = { kind: 'person', id: world.personId } as const;
+    const outcomes = await Promise.allSettled(
+      [right.hostId, other.hostId, right.hostId].map((hostId) =>
+        world.server.commands.submitCommand(world.tenantId, {
+          agentId: right.agentId,
+          hostId,
+          verb: 'agent.noop',
+          principal,
+        }),
+      ),
+    );
+    expect(outcomes.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
+    expect(outcomes[1]).toMatchObject({ reason: { code: 'not_found' } });
+    expect((await said()) - before).toBe(2);
+    await vi.waitFor(async () => expect(await count('audit_pending')).toBe(0), patience);
+    expect((await checkEvidence(world.audit.db, world.tenantId)).firstBad).toBeNull();
+  });
 });

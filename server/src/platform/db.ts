@@ -90,6 +90,8 @@ function createPool(connection: Connection, options: DbOptions, name: string): p
     statement_timeout: options.statementTimeoutMs ?? 15_000,
     idle_in_transaction_session_timeout: 30_000,
     keepAlive: true,
+    // Statements that do not wait for one another share a round trip; their order stays, and after a failure the rest fails too.
+    pipeline: true,
     types,
   });
   // An idle connection may die with the server; the pool replaces it, the process must not fall.

@@ -1,5 +1,5 @@
 /** Milliseconds that an acknowledgement may wait for a frame to travel with. An agent keeps its results until then. */
-const waitMs = 100;
+const waitMs = 1_000;
 
 /**
  * Tells agents up to where their results are durable: with the next commands that they get, or a moment later.

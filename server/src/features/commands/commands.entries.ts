@@ -12,7 +12,7 @@ export interface Principal {
 }
 
 /** A reading that was asked for, with the entry that will speak of it. */
-interface AskedReading {
+export interface AskedReading {
   readonly draft: ReadingDraft;
   readonly principal: Principal;
 }

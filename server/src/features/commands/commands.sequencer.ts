@@ -1,8 +1,8 @@
 import type { AuditWriter } from '../../platform/audit/auditWriter.ts';
-import type { Db } from '../../platform/db.ts';
+import type { Db, SystemTx } from '../../platform/db.ts';
 import { AppError } from '../../platform/errors.ts';
 import type { NewId } from '../../platform/ids.ts';
-import { answerEntries, readingEntries, type Principal } from './commands.entries.ts';
+import { answerEntries, readingEntries, type AskedReading, type Principal } from './commands.entries.ts';
 import { insertFrames, insertReadings, type FrameDraft, type ReadingDraft } from './commands.repository.ts';
 
 type WantedReading = Omit<ReadingDraft, 'entryId'>;
@@ -19,6 +19,12 @@ interface WaitingFrames {
   readonly drafts: readonly ReceivedFrame[];
   readonly resolve: () => void;
   readonly reject: (error: unknown) => void;
+}
+
+/** What one flush stores. */
+interface Flush {
+  readonly asked: readonly AskedReading[];
+  readonly frames: readonly FrameDraft[];
 }
 
 interface SequencerOptions {
@@ -159,9 +165,23 @@ export class Sequencer {
     for (const { resolve } of results) resolve();
   }
 
-  #commit(readings: readonly WaitingReading[], waiting: readonly WaitingFrames[]): Promise<Set<string>> {
-    const { db, audit, newId } = this.#options;
-    const entries = new EntryIds(newId);
+  async #commit(
+    readings: readonly WaitingReading[],
+    waiting: readonly WaitingFrames[],
+  ): Promise<Set<string>> {
+    const { db } = this.#options;
+    const flush = this.#draft(readings, waiting);
+    try {
+      return await db.inSystem('commands.flush', (tx) => this.#storeAtOnce(tx, flush));
+    } catch (error) {
+      if (!(error instanceof NotAllKept)) throw error;
+    }
+    return db.inSystem('commands.flush', (tx) => this.#storeInTurn(tx, flush));
+  }
+
+  /** What a flush stores, each row with the entry that will speak of it. */
+  #draft(readings: readonly WaitingReading[], waiting: readonly WaitingFrames[]): Flush {
+    const entries = new EntryIds(this.#options.newId);
     const asked = readings.map(({ draft, principal }) => ({
       principal,
       draft: { ...draft, entryId: entries.of(`${draft.tenantId} ${principal.kind} ${principal.id}`) },
@@ -174,18 +194,46 @@ export class Sequencer {
           : null,
       })),
     );
-    return db.inSystem('commands.flush', async (tx) => {
-      const kept = await insertReadings(
+    return { asked, frames };
+  }
+
+  /**
+   * Everything in one round trip, the entries for all of it included. Throws NotAllKept, and with that undoes it, when a
+   * reading has no such agent or a frame was held before: what the entries say would not be so.
+   */
+  async #storeAtOnce(tx: SystemTx, { asked, frames }: Flush): Promise<Set<string>> {
+    const [kept, fresh] = await Promise.all([
+      insertReadings(
         tx,
         asked.map(({ draft }) => draft),
-      );
-      const fresh = await insertFrames(tx, frames);
-      await audit.recordMany(tx, [
-        ...readingEntries(asked.filter(({ draft }) => kept.has(draft.id))),
-        ...answerEntries(fresh),
-      ]);
-      return kept;
-    });
+      ),
+      insertFrames(tx, frames),
+      this.#options.audit.recordMany(tx, [...readingEntries(asked), ...answerEntries(frames)]),
+    ]);
+    if (kept.size !== asked.length || fresh.length !== frames.length) throw new NotAllKept();
+    return kept;
+  }
+
+  /** The rare way: entries only for what turns out to be kept. */
+  async #storeInTurn(tx: SystemTx, { asked, frames }: Flush): Promise<Set<string>> {
+    const kept = await insertReadings(
+      tx,
+      asked.map(({ draft }) => draft),
+    );
+    const fresh = await insertFrames(tx, frames);
+    await this.#options.audit.recordMany(tx, [
+      ...readingEntries(asked.filter(({ draft }) => kept.has(draft.id))),
+      ...answerEntries(fresh),
+    ]);
+    return kept;
+  }
+}
+
+/** The transaction must not stand as it is: part of the flush was refused by the database. */
+class NotAllKept extends Error {
+  constructor() {
+    super('part of a flush was not kept');
+    this.name = 'NotAllKept';
   }
 }
 

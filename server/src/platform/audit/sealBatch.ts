@@ -159,44 +159,57 @@ export async function storeGrowths(db: Db, growths: readonly Growth[], channel: 
   const leaves = growths.flatMap(({ before, entries }) =>
     entries.map((entry, offset) => ({ index: before.size + offset, ...entry })),
   );
+  const tenantIds = leaves.map(({ tenantId }) => tenantId);
+  const entryIds = leaves.map(({ entryId }) => entryId);
   await db.inSystem('audit.seal', async (tx) => {
-    await sql`
-      /* prepared audit.place */
-      insert into audit_leaves (tenant_id, leaf_index, entry_id, leaf_hash)
-      select t.tenant_id, t.leaf_index, t.entry_id, substring(${Buffer.concat(leaves.map((leaf) => leaf.leafHash))}::bytea from ((t.at - 1) * 32 + 1)::int for 32)
-      from unnest(${leaves.map((leaf) => leaf.tenantId)}::uuid[], ${leaves.map((leaf) => leaf.index)}::bigint[], ${leaves.map((leaf) => leaf.entryId)}::uuid[])
-        with ordinality as t (tenant_id, leaf_index, entry_id, at)`.execute(tx);
-    const tiles = growths.flatMap(({ tenantId, fullTiles }) =>
-      fullTiles.map(({ level, index, hashes, root }) => ({
-        tenant_id: tenantId,
-        level,
-        tile_index: index,
-        hashes,
-        root,
-      })),
-    );
-    if (tiles.length > 0) await tx.insertInto('audit_tiles').values(tiles).execute();
-    await tx
-      .insertInto('audit_checkpoints')
-      .values(
-        growths.map(({ tenantId, after, root, note, entries, at }) => ({
-          tenant_id: tenantId,
-          tree_size: after.size,
-          root,
-          note,
-          leaf_hashes: Buffer.concat(entries.map(({ leafHash }) => leafHash)),
-          at,
-        })),
-      )
-      .execute();
-    const removed = await sql`
-      /* prepared audit.unpend */
-      delete from audit_pending p
-      using unnest(${leaves.map((leaf) => leaf.tenantId)}::uuid[], ${leaves.map((leaf) => leaf.entryId)}::uuid[]) as t (tenant_id, entry_id)
-      where p.tenant_id = t.tenant_id and p.entry_id = t.entry_id`.execute(tx);
+    // None waits for another: they share a round trip.
+    const [removed] = await Promise.all([
+      sql`
+        /* prepared audit.unpend */
+        delete from audit_pending p
+        using unnest(${tenantIds}::uuid[], ${entryIds}::uuid[]) as t (tenant_id, entry_id)
+        where p.tenant_id = t.tenant_id and p.entry_id = t.entry_id`.execute(tx),
+      sql`
+        /* prepared audit.place */
+        insert into audit_leaves (tenant_id, leaf_index, entry_id, leaf_hash)
+        select t.tenant_id, t.leaf_index, t.entry_id, substring(${Buffer.concat(leaves.map((leaf) => leaf.leafHash))}::bytea from ((t.at - 1) * 32 + 1)::int for 32)
+        from unnest(${tenantIds}::uuid[], ${leaves.map((leaf) => leaf.index)}::bigint[], ${entryIds}::uuid[])
+          with ordinality as t (tenant_id, leaf_index, entry_id, at)`.execute(tx),
+      storeTiles(tx, growths),
+      storeCheckpoints(tx, growths),
+      sql`select pg_notify(${channel}, '')`.execute(tx),
+    ]);
     invariant(Number(removed.numAffectedRows) === leaves.length, 'an entry was sealed by somebody else');
-    await sql`select pg_notify(${channel}, '')`.execute(tx);
   });
+}
+
+async function storeTiles(tx: SystemTx, growths: readonly Growth[]): Promise<void> {
+  const tiles = growths.flatMap(({ tenantId, fullTiles }) =>
+    fullTiles.map(({ level, index, hashes, root }) => ({
+      tenant_id: tenantId,
+      level,
+      tile_index: index,
+      hashes,
+      root,
+    })),
+  );
+  if (tiles.length > 0) await tx.insertInto('audit_tiles').values(tiles).execute();
+}
+
+async function storeCheckpoints(tx: SystemTx, growths: readonly Growth[]): Promise<void> {
+  await tx
+    .insertInto('audit_checkpoints')
+    .values(
+      growths.map(({ tenantId, after, root, note, entries, at }) => ({
+        tenant_id: tenantId,
+        tree_size: after.size,
+        root,
+        note,
+        leaf_hashes: Buffer.concat(entries.map(({ leafHash }) => leafHash)),
+        at,
+      })),
+    )
+    .execute();
 }
 
 /** The stored heads of logs, to see whether they are still where we left them. */

@@ -64,7 +64,7 @@ const pollMs = 250;
 const notifyEveryMs = 20;
 // Entries of this time share a checkpoint, unless somebody waits for one of them: a signature, a row and two
 // transactions for each handful of entries would cost more than what they record.
-const gatherMs = 100;
+const gatherMs = 250;
 
 class DatabaseSealer implements Sealer {
   readonly #options: SealerOptions;
