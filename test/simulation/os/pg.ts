@@ -120,6 +120,7 @@ class SimulatedPoolClient {
   /** The database must be told of the end: something was changed, locked, or has failed. */
   #binds = false;
   #gone = false;
+  #turn: Promise<unknown> = Promise.resolve();
 
   constructor(connectionString: string, types: real.CustomTypesConfig | undefined) {
     this.#connectionString = connectionString;
@@ -127,7 +128,14 @@ class SimulatedPoolClient {
     this.#program?.atDeath.push(() => void this.#abandon());
   }
 
-  async query(asked: string | real.QueryConfig, given: readonly unknown[] = []): Promise<Partial<Result>> {
+  /** One statement after the other, as a connection does, also when several were asked at once. */
+  query(asked: string | real.QueryConfig, given: readonly unknown[] = []): Promise<Partial<Result>> {
+    const answer = this.#turn.then(() => this.#query(asked, given));
+    this.#turn = answer.catch(() => undefined);
+    return answer;
+  }
+
+  async #query(asked: string | real.QueryConfig, given: readonly unknown[]): Promise<Partial<Result>> {
     const text = typeof asked === 'string' ? asked : asked.text;
     const values = typeof asked === 'string' ? given : ((asked.values ?? []) as unknown[]);
     if (this.#program?.alive === false) await never();

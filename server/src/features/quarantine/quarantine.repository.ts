@@ -59,6 +59,16 @@ export async function recordTries(
     .execute();
 }
 
+/**
+ * Until the transaction ends nobody else of the tenant counts tries: of two hosts that end at the same moment, the second
+ * sees the first.
+ */
+export async function lockTries(tx: TenantTx): Promise<void> {
+  await sql`select pg_advisory_xact_lock(hashtextextended('quarantine ' || current_setting('atlas.tenant_id'), 0))`.execute(
+    tx,
+  );
+}
+
 /** What is known of these updates, each since its last quarantine was lifted; those in quarantine now are left out. */
 export async function triesOf(
   tx: TenantTx,

@@ -88,6 +88,7 @@ export class QuarantineService {
 
   async #judge(tx: TenantTx, updates: readonly UpdateName[]): Promise<void> {
     const { audit, clock, newId } = this.#deps;
+    await repository.lockTries(tx);
     const rule = await repository.getRule(tx);
     const bad = (await repository.triesOf(tx, updates)).filter((tries) => mustQuarantine(tries, rule));
     const entries: AuditDraft[] = [];
