@@ -161,6 +161,19 @@ describe('after the agent was killed', () => {
     expect(effects).toEqual([command.commandId]);
   });
 
+  it('a command that goes on without the agent stays open until its end is known', async () => {
+    const first = await live(never);
+    const command = preflight();
+    void first.runner.accept(command);
+    await expect.poll(() => effects.length).toBe(1);
+    const second = await live(never);
+    const probe = () => Promise.resolve(null);
+    const verbs = new Proxy({}, { get: () => ({ probe }) }) as VerbTable;
+    await resumeOpenCommands({ ...second, verbs, getBundle: () => Promise.resolve(released.bundle) });
+    expect(results).toEqual([]);
+    expect(second.journal.index.open().map((entry) => entry.command.commandId)).toEqual([command.commandId]);
+  });
+
   it('a command that was only received ends as not run', async () => {
     const first = await live(never);
     const command = preflight();

@@ -23,7 +23,7 @@ export function readStoredTarget(bundle: ReleaseBundle | null): TargetDocument |
   return 'value' in parsed && Value.Check(TargetDocument, parsed.value) ? parsed.value : null;
 }
 
-async function judge(entry: JournalCommand, deps: ResumptionDeps): Promise<VerbOutcome> {
+async function judge(entry: JournalCommand, deps: ResumptionDeps): Promise<VerbOutcome | null> {
   const { command, intent, startedAt } = entry;
   if (entry.state !== 'started' || intent === null || startedAt === null)
     return fail('crashed', 'the agent ended before the step began; nothing was done');
@@ -43,14 +43,16 @@ async function judge(entry: JournalCommand, deps: ResumptionDeps): Promise<VerbO
 }
 
 /**
- * After a start: says of every open command whether its effect happened. Each ends done, not run, or indeterminate;
- * none is run again.
+ * After a start: says of every open command whether its effect happened. Each ends done, not run, or indeterminate, but for
+ * one that goes on without the agent; none is run again.
  */
 export async function resumeOpenCommands(
   deps: ResumptionDeps,
   past: readonly JournalCommand[] = deps.journal.index.open(),
 ): Promise<void> {
   for (const entry of past) {
-    if (entry.state !== 'done') await deps.runner.finish(entry.command, await judge(entry, deps));
+    if (entry.state === 'done') continue;
+    const outcome = await judge(entry, deps);
+    if (outcome !== null) await deps.runner.finish(entry.command, outcome);
   }
 }

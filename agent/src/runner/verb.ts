@@ -29,10 +29,13 @@ export interface ProbeContext extends Omit<VerbContext, 'onProgress'> {
   readonly startedAtMs: number;
 }
 
-/** One verb: `run` causes the effect at most once, `probe` tells whether it happened and never causes it. */
+/**
+ * One verb: `run` causes the effect at most once, `probe` tells whether it happened and never causes it. Null: it is still
+ * under way without the agent, and its end will be told then.
+ */
 export interface VerbActions {
   run(context: VerbContext): Promise<VerbOutcome>;
-  probe(context: ProbeContext): Promise<VerbOutcome>;
+  probe(context: ProbeContext): Promise<VerbOutcome | null>;
 }
 
 export type VerbTable = Readonly<Record<Verb, VerbActions>>;

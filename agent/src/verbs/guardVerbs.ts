@@ -124,11 +124,14 @@ async function rollback(context: VerbContext, deps: VerbDeps): Promise<VerbOutco
   return fail('rollback_failed', 'the host did not restart', { rollbackBy: 'order' });
 }
 
-/** Told by the rollback's own story when the restart has happened; here it has not. */
-async function probeRollback(_context: ProbeContext, deps: VerbDeps): Promise<VerbOutcome> {
+/**
+ * A rollback that was decided goes on without the agent, and its own story ends it after the restart: to call it failed
+ * before would be the last word about a host that then goes back.
+ */
+async function probeRollback({ command }: ProbeContext, deps: VerbDeps): Promise<VerbOutcome | null> {
   const firing = await deps.guardian.readFiring();
-  const detail =
-    firing === null ? 'the rollback had not begun' : 'the rollback was decided; its restart is still to come';
+  if (firing?.commandId === command.commandId) return null;
+  const detail = firing === null ? 'the rollback had not begun' : 'the host goes back for another reason';
   return fail('crashed', `the agent ended: ${detail}`, { rollbackBy: 'order' });
 }
 
