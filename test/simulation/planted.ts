@@ -48,7 +48,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     name: 'results-are-not-sent-again',
     harm: 'what a host did while the server was away is never told',
     file: 'agent/src/runner/agent.ts',
-    find: 'this.#outbox.deliver(index.resultsAfter(frame.resultsHeld));',
+    find: 'this.#outbox.deliver(index.resultsAfter(held));',
     put: '',
   },
   {
