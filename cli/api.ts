@@ -1,4 +1,5 @@
 import { routes } from '#contract/routes.ts';
+import { patientFetch } from './patientFetch.ts';
 import type { RouteName, Routes } from '#contract/routes.ts';
 import type { Problem } from '#contract/errors.ts';
 import type { RouteBody, RouteParams, RouteQuery, RouteResponse, RouteSpec } from '#contract/route.ts';
@@ -68,7 +69,7 @@ export function createApi(options: ApiOptions): Api {
     const route: RouteSpec = routes[name];
     const parts = input as { params?: object; query?: object; body?: unknown; ifMatch?: number };
     const token = await options.token();
-    const response = await fetch(urlOf(options.baseUrl, route, parts), {
+    const response = await patientFetch(urlOf(options.baseUrl, route, parts), {
       method: route.method,
       headers: {
         accept: 'application/json',

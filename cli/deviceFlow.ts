@@ -2,6 +2,7 @@ import * as oidc from 'openid-client';
 import type { Session } from './sessionFile.ts';
 import { CommandError } from './failures.ts';
 import { exitCodes } from './exitCodes.ts';
+import { patientFetch } from './patientFetch.ts';
 
 /** Client of the realm that may sign in by device authorisation and by nothing else (decision 4). */
 const clientId = 'atlas-cli';
@@ -43,7 +44,10 @@ export async function findProvider(
   }
   // In clear on loopback only: requireSafeOrigin has seen to it.
   const execute = issuer.protocol === 'http:' ? [oidc.allowInsecureRequests] : [];
-  return oidc.discovery(issuer, clientId, undefined, oidc.None(), { execute });
+  return oidc.discovery(issuer, clientId, undefined, oidc.None(), {
+    execute,
+    [oidc.customFetch]: (url, options) => patientFetch(url, options as RequestInit),
+  });
 }
 
 function toSession(

@@ -110,6 +110,7 @@ describe('signing a terminal in, before the real identity provider', () => {
 
   it('gives the terminal the person’s own rights, in a file that only its owner reads', async () => {
     const ended = await login('operateur', 'accept');
+    expect([ended.exitCode, ended.complaint]).toEqual([0, expect.any(String)]);
     expect(lastJson(ended)).toMatchObject({ signedIn: true, server: url, name: 'operateur' });
     expect((await stat(sessionFile())).mode & 0o777).toBe(0o600);
     const me = lastJson<Me>(await atlas(['whoami', '--json']));
