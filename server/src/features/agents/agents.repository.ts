@@ -17,14 +17,18 @@ export interface KnownCertificate {
   readonly facts: CertificateFacts;
 }
 
-/** Looks a certificate up by its fingerprint, in any tenant: nothing else says yet whose it is. */
-export async function findCertificate(tx: SystemTx, sha256: Buffer): Promise<KnownCertificate | null> {
-  const row = await tx
+/** Looks certificates up by their fingerprints, in any tenant: nothing else says yet whose they are. Answers in the order asked. */
+export async function findCertificates(
+  tx: SystemTx,
+  fingerprints: readonly Buffer[],
+): Promise<(KnownCertificate | null)[]> {
+  const rows = await tx
     .selectFrom('agent_certificates as c')
     .innerJoin('agents as a', (join) =>
       join.onRef('a.tenant_id', '=', 'c.tenant_id').onRef('a.id', '=', 'c.agent_id'),
     )
     .select((eb) => [
+      'c.sha256',
       'c.tenant_id',
       'c.agent_id',
       'a.host_id',
@@ -48,24 +52,27 @@ export async function findCertificate(tx: SystemTx, sha256: Buffer): Promise<Kno
         )
         .as('rival_used'),
     ])
-    .where('c.sha256', '=', sha256)
-    .executeTakeFirst();
-  if (row === undefined) return null;
-  return {
-    tenantId: row.tenant_id,
-    agentId: row.agent_id,
-    hostId: row.host_id,
-    isVisited: row.reach === 'ssh',
-    facts: {
-      generation: row.generation,
-      notAfter: row.not_after,
-      used: row.first_used_at !== null,
-      rivalUsed: Boolean(row.rival_used),
-      agentGeneration: row.agent_generation,
-      revoked: row.revoked_at !== null,
-      cloneSuspected: row.clone_suspected_at !== null,
-    },
-  };
+    .where('c.sha256', 'in', fingerprints)
+    .execute();
+  const known = new Map<string, KnownCertificate>();
+  for (const row of rows) {
+    known.set(row.sha256.toString('hex'), {
+      tenantId: row.tenant_id,
+      agentId: row.agent_id,
+      hostId: row.host_id,
+      isVisited: row.reach === 'ssh',
+      facts: {
+        generation: row.generation,
+        notAfter: row.not_after,
+        used: row.first_used_at !== null,
+        rivalUsed: Boolean(row.rival_used),
+        agentGeneration: row.agent_generation,
+        revoked: row.revoked_at !== null,
+        cloneSuspected: row.clone_suspected_at !== null,
+      },
+    });
+  }
+  return fingerprints.map((sha256) => known.get(sha256.toString('hex')) ?? null);
 }
 
 export async function recordFirstUse(
@@ -120,6 +127,9 @@ export async function insertAgent(
 }
 
 export interface Connected {
+  readonly tenantId: string;
+  readonly agentId: string;
+  readonly hostId: string;
   readonly bootId: string;
   readonly bootedAt: string;
   readonly version: string;
@@ -128,38 +138,51 @@ export interface Connected {
 }
 
 /**
- * Notes a new connection. Returns its instant as the database writes it, or null when the agent was revoked or suspected
- * since it was recognised.
+ * Notes new connections. Returns the instant of each as the database writes it, by agent; those are missing that were
+ * revoked or suspected since they were recognised.
  */
-export async function recordConnected(tx: TenantTx, agentId: string, at: Connected): Promise<string | null> {
-  const row = await tx
-    .updateTable('agents')
-    .set({
-      connected_at: sql`now()`,
-      last_seen_at: sql`now()`,
-      boot_id: at.bootId,
-      booted_at: at.bootedAt,
-      version: at.version,
-      policy_epoch: at.policyEpoch,
-      lock_serial: at.lockSerial,
-    })
-    .where('id', '=', agentId)
-    .where('revoked_at', 'is', null)
-    .where('clone_suspected_at', 'is', null)
-    .returning(sql<string>`connected_at::text`.as('connectedAt'))
-    .executeTakeFirst();
-  return row?.connectedAt ?? null;
+export async function recordConnected(
+  tx: SystemTx,
+  connected: readonly Connected[],
+): Promise<Map<string, string>> {
+  // In one order, so that two nodes that write the same agents wait for one another and do not lock each other.
+  const sorted = [...connected].sort((a, b) => (a.agentId < b.agentId ? -1 : 1));
+  const { rows } = await sql<{ id: string; connectedAt: string }>`
+    update agents a
+    set connected_at = now(), last_seen_at = now(), boot_id = c.boot_id, booted_at = c.booted_at, version = c.version,
+        policy_epoch = c.policy_epoch, lock_serial = c.lock_serial
+    from unnest(
+      ${sorted.map(({ tenantId }) => tenantId)}::uuid[],
+      ${sorted.map(({ agentId }) => agentId)}::uuid[],
+      ${sorted.map(({ bootId }) => bootId)}::text[],
+      ${sorted.map(({ bootedAt }) => bootedAt)}::timestamptz[],
+      ${sorted.map(({ version }) => version)}::text[],
+      ${sorted.map(({ policyEpoch }) => policyEpoch)}::int[],
+      ${sorted.map(({ lockSerial }) => lockSerial)}::int[]
+    ) as c (tenant_id, id, boot_id, booted_at, version, policy_epoch, lock_serial)
+    where a.tenant_id = c.tenant_id and a.id = c.id and a.revoked_at is null and a.clone_suspected_at is null
+    returning a.id, a.connected_at::text as "connectedAt"
+  `.execute(tx);
+  return new Map(rows.map(({ id, connectedAt }) => [id, connectedAt]));
 }
 
-/** SubjectPublicKeyInfo of the key with which a live agent signs; null when there is no such agent. */
-export async function resultKeyOf(tx: TenantTx, agentId: string): Promise<Buffer | null> {
-  const row = await tx
+/** SubjectPublicKeyInfo of the keys with which live agents sign, in the order asked; null where there is no such agent. */
+export async function resultKeysOf(
+  tx: SystemTx,
+  agents: readonly { readonly tenantId: string; readonly agentId: string }[],
+): Promise<(Buffer | null)[]> {
+  const rows = await tx
     .selectFrom('agents')
-    .select('result_public_key')
-    .where('id', '=', agentId)
+    .select(['tenant_id', 'id', 'result_public_key'])
+    .where(
+      'id',
+      'in',
+      agents.map(({ agentId }) => agentId),
+    )
     .where('revoked_at', 'is', null)
-    .executeTakeFirst();
-  return row?.result_public_key ?? null;
+    .execute();
+  const keys = new Map(rows.map((row) => [`${row.tenant_id} ${row.id}`, row.result_public_key]));
+  return agents.map(({ tenantId, agentId }) => keys.get(`${tenantId} ${agentId}`) ?? null);
 }
 
 /** Notes the end of the connection of that instant; false when the agent has opened another one since, perhaps on another node. */
