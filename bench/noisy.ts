@@ -10,15 +10,17 @@ const { values } = parseArgs({
   options: {
     json: { type: 'boolean', default: false },
     /** Commands of the quiet tenant in each turn. */
-    commands: { type: 'string', default: '500' },
+    commands: { type: 'string', default: '150' },
     agents: { type: 'string', default: '200' },
+    /** Of the quiet tenant. With the loud one, ten make about 10,000 commands a minute. */
+    'per-second': { type: 'string', default: '10' },
   },
 });
 
 const loudness = 20;
-const perSecond = 50;
 const rounds = 3;
 const stalledMs = 30_000;
+const perSecond = Number(values['per-second']);
 
 function say(line: string): void {
   (values.json ? process.stderr : process.stdout).write(`${line}\n`);

@@ -126,6 +126,17 @@ export async function createPlatform(config: Config, role: string): Promise<Plat
   const outbox = createOutbox({ db, log, clock, session });
   const nodes = createNodes({ db, log, clock, newId, session });
   const metrics = createMetrics();
+  const standbys = () => core.primary.report()?.addresses.filter(({ role }) => role === 'follows') ?? [];
+  metrics.gauge(
+    'atlas_database_standbys_following',
+    'Standbys that follow the primary',
+    () => standbys().length,
+  );
+  metrics.gauge(
+    'atlas_database_standby_behind_bytes',
+    'What the standby farthest behind has not flushed',
+    () => Math.max(0, ...standbys().map(({ behindBytes }) => behindBytes ?? 0)),
+  );
   metrics.gauge('atlas_database_connections_busy', 'Connections of requests in use', () => db.load().busy);
   metrics.gauge(
     'atlas_database_callers_waiting',

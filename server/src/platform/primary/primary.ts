@@ -55,7 +55,8 @@ class WatchedPrimary implements Primary {
   #sights: readonly Sight[] = [];
   #choice: Choice = { index: null, refused: new Map() };
   #seen: SeenTimeline | null = null;
-  #waiting: (() => void)[] = [];
+  /** Fires when a database that may be written to is known; whoever waits for one shares it. */
+  #arrival = new AbortController();
   #said = '';
   #running: Promise<void> = Promise.resolve();
 
@@ -74,9 +75,7 @@ class WatchedPrimary implements Primary {
   readonly found = async (): Promise<void> => {
     if (this.#choice.index !== null) return;
     const { clock } = this.#options;
-    const enough = new AbortController();
-    this.#waiting.push(() => enough.abort());
-    await clock.sleep(patienceMs, AbortSignal.any([enough.signal, this.#stopping.signal]));
+    await clock.sleep(patienceMs, AbortSignal.any([this.#arrival.signal, this.#stopping.signal]));
     if (this.#choice.index === null)
       throw new AppError('overloaded', { detail: 'no database accepts writes', retryAfterS: 2 });
   };
@@ -129,7 +128,10 @@ class WatchedPrimary implements Primary {
     if (chosen?.kind === 'primary') await this.#remember(chosen);
     this.#choice = { ...choice, index };
     if (index !== current) this.#move();
-    if (index !== null) for (const go of this.#waiting.splice(0)) go();
+    if (index !== null) {
+      this.#arrival.abort();
+      this.#arrival = new AbortController();
+    }
     this.#say();
   }
 
