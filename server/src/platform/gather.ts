@@ -13,7 +13,7 @@ interface Asked<Question, Answer> {
 }
 
 /** How long the first question waits for company, milliseconds: nobody notices it, and a fleet that comes back shares what it asks. */
-const waitMs = 10;
+const waitMs = 25;
 const maxTogether = 500;
 
 /**

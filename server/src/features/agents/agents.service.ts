@@ -47,6 +47,7 @@ export class AgentsService {
   // A whole fleet may come back within a minute: what each of its connections asks and writes is shared.
   readonly #recognise: (sha256: Buffer) => Promise<repository.KnownCertificate | null>;
   readonly #note: (connected: repository.Connected) => Promise<string | null>;
+  readonly #end: (ended: repository.Ended) => Promise<void>;
   readonly #resultKey: (agent: { tenantId: string; agentId: string }) => Promise<Buffer | null>;
   #flushing: Promise<void> = Promise.resolve();
   #timer: NodeJS.Timeout | undefined;
@@ -65,6 +66,7 @@ export class AgentsService {
       answer: (asked) => db.inSystem('agents.readKeys', (tx) => repository.resultKeysOf(tx, asked)),
     });
     this.#note = createGather({ clock, answer: (connected) => this.#noteAll(connected) });
+    this.#end = createGather({ clock, answer: (ended) => this.#endAll(ended) });
   }
 
   /** One agent. Throws not_found. */
@@ -173,10 +175,7 @@ export class AgentsService {
     const connectedAt = this.#connectedAt.get(agentId);
     if (connectedAt === undefined) return;
     this.#connectedAt.delete(agentId);
-    await this.#deps.db.inTenant(tenantId, async (tx) => {
-      if (!(await repository.recordDisconnected(tx, agentId, connectedAt))) return;
-      await this.#changed(tx, { agentId, hostId, state: 'silent' });
-    });
+    await this.#end({ tenantId, agentId, hostId, connectedAt });
   }
 
   /** Remembers a heartbeat until the next flush. `witnessedTreeSize`: size of a checkpoint whose cosignature was verified. */
@@ -315,13 +314,21 @@ export class AgentsService {
     const noted = await db.inSystem('agents.noteConnections', async (tx) => {
       const instants = await repository.recordConnected(tx, last);
       const there = last.filter(({ agentId }) => instants.has(agentId));
-      const events = there.flatMap(({ tenantId, ...one }) =>
-        eventsOf({ ...one, state: 'connected' }).map((event) => ({ ...event, tenantId })),
-      );
-      await emitAll(tx, events);
+      await emitAll(tx, allEvents(there, 'connected'));
       return instants;
     });
     return connected.map(({ agentId }) => noted.get(agentId) ?? null);
+  }
+
+  /** Notes ends of connections, and says so to screens. */
+  async #endAll(ended: readonly repository.Ended[]): Promise<undefined[]> {
+    const { db, emitAll } = this.#deps;
+    await db.inSystem('agents.noteEnds', async (tx) => {
+      const gone = await repository.recordDisconnected(tx, ended);
+      const silent = ended.filter(({ agentId }) => gone.has(agentId));
+      await emitAll(tx, allEvents(silent, 'silent'));
+    });
+    return ended.map(() => undefined);
   }
 
   async #changed(tx: TenantTx, change: { agentId: string; hostId: string; state: string }): Promise<void> {
@@ -355,4 +362,13 @@ function eventsOf({ agentId, hostId, state }: { agentId: string; hostId: string;
     { type: 'agent.changed', subjectId: agentId, data: { hostId, state } },
     { type: 'host.changed', subjectId: hostId, data: { agentState: state } },
   ] as const;
+}
+
+function allEvents(
+  agents: readonly { readonly tenantId: string; readonly agentId: string; readonly hostId: string }[],
+  state: string,
+) {
+  return agents.flatMap(({ tenantId, agentId, hostId }) =>
+    eventsOf({ agentId, hostId, state }).map((event) => ({ ...event, tenantId })),
+  );
 }

@@ -298,6 +298,7 @@ export async function arrivals(
   nowMs: number,
 ): Promise<Arrival[]> {
   const { rows } = await sql<Arrival>`
+    /* prepared commands.arrivals */
     select
       coalesce((
         select f.last_seq from result_frames f

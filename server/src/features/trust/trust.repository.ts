@@ -42,6 +42,7 @@ export async function newerPolicies(
   asked: readonly { readonly tenantId: string; readonly afterEpoch: number }[],
 ): Promise<Envelope[][]> {
   const { rows } = await sql<{ nth: number; envelope: Envelope }>`
+    /* prepared trust.newerPolicies */
     select q.nth, p.envelope
     from unnest(
       ${asked.map(({ tenantId }) => tenantId)}::uuid[],
