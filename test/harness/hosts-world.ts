@@ -93,6 +93,9 @@ export async function startHostsWorld(options: { readonly heartbeatS?: number } 
   const trust = createTrustModule(trustDeps);
   const agents = createAgentsModule({
     ...base,
+    emitAll: async (tx, all) => {
+      for (const event of all) await emit(tx, { ...event });
+    },
     secrets: createSecretStore(db, randomBytes(32)),
     trust: { chain: (tx) => trust.service.chain(tx) },
     fleet: { registerHost: (tx, host) => fleet.service.registerHost(tx, host) },
@@ -116,6 +119,7 @@ export async function startHostsWorld(options: { readonly heartbeatS?: number } 
     tls: async () => ({
       ...(await agents.authorities.serverTls()),
       clientRootsPem: await agents.authorities.clientRootsPem(),
+      ticketKeys: await agents.authorities.ticketKeys(),
     }),
   });
   const enrolment = createEnrolmentListener({
