@@ -62,7 +62,8 @@ async function readLines(file: string): Promise<Map<string, string> | null> {
   }
 }
 
-async function uptimeS(): Promise<number> {
+/** Seconds since the host started. */
+export async function uptimeS(): Promise<number> {
   return Math.floor(Number((await readFile('/proc/uptime', 'utf8')).split(' ')[0]));
 }
 
