@@ -54,6 +54,17 @@ export interface LoadReport extends OpenReport {
   readonly refused: number;
 }
 
+/** Open loops of two tenants at the same time; without the loud one, of the quiet one alone. */
+export interface PairRequest {
+  readonly quiet: OpenRequest;
+  readonly loud: OpenRequest | null;
+}
+
+export interface PairReport {
+  readonly quiet: OpenReport;
+  readonly loud: OpenReport | null;
+}
+
 function openPeers(start: ServerStart, db: ReturnType<typeof openAuditedDatabase>['db'], send: SendFrame) {
   if (start.peers === undefined) return null;
   const { redisUrl, bullmqRedisUrl } = start.peers;
@@ -98,6 +109,7 @@ async function startServer(start: ServerStart) {
     },
     load: (request: LoadRequest) =>
       load(request, fleet.agents, (agent, accepted) => waiting.run(service, agent, accepted)),
+    pair: (request: PairRequest) => runPair(request, fleet.agents, (agent) => waiting.run(service, agent)),
     verify: async (): Promise<{ logs: LogVerdict[] }> => {
       const tenantIds = [...new Set(fleet.agents.map(({ tenantId }) => tenantId))];
       return { logs: await verifyLogs(audited, tenantIds) };
@@ -143,7 +155,7 @@ async function load(
       try {
         return await submit(agent, accepted);
       } catch (error) {
-        if (!(error instanceof AppError) || error.code !== 'overloaded') throw error;
+        if (!(error instanceof AppError) || !['overloaded', 'rate_limited'].includes(error.code)) throw error;
         refused += 1;
         await delay(1_000);
       }
@@ -162,10 +174,30 @@ async function load(
   }
 }
 
+/** The first tenant of the fleet is the quiet one, the second the loud one. */
+async function runPair(
+  { quiet, loud }: PairRequest,
+  agents: readonly SimulatedAgent[],
+  run: (agent: SimulatedAgent) => Promise<void>,
+): Promise<PairReport> {
+  const [own = [], others = []] = [...Map.groupBy(agents, ({ tenantId }) => tenantId).values()];
+  const drive = (request: OpenRequest, of: readonly SimulatedAgent[]): Promise<OpenReport> =>
+    driveOpen(request, async (index) => {
+      const agent = of[index % of.length];
+      if (agent !== undefined) await run(agent);
+    });
+  const [heard, overheard] = await Promise.all([
+    drive(quiet, own),
+    loud === null ? null : drive(loud, others),
+  ]);
+  return { quiet: heard, loud: overheard };
+}
+
 type Message =
   | { readonly start: ServerStart }
   | { readonly run: RunRequest }
   | { readonly load: LoadRequest }
+  | { readonly pair: PairRequest }
   | { readonly verify: true }
   | { readonly stop: true };
 let server: Awaited<ReturnType<typeof startServer>> | undefined;
@@ -178,6 +210,7 @@ async function obey(message: Message): Promise<unknown> {
   if (server === undefined) throw new Error('not started');
   if ('run' in message) return server.run(message.run);
   if ('load' in message) return server.load(message.load);
+  if ('pair' in message) return server.pair(message.pair);
   if ('verify' in message) return server.verify();
   await server.stop();
   return {};

@@ -17,6 +17,12 @@ const commandVariables = [
     '`~/.local/state`',
     'Below it, `atlas` keeps sessions with other servers',
   ],
+  [
+    'ATLAS_DATABASE_STANDBYS',
+    'host:port, separated by commas',
+    '—',
+    'Standbys of the database of this installation ([standby.md](standby.md))',
+  ],
   ['ATLAS_AGENTS_NAME', 'host name', '`atlas.internal`', 'Name of this machine that agents are told'],
 ] as const;
 

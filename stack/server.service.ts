@@ -31,7 +31,9 @@ export function publicUrlOf(ports: Ports): string {
 /** The whole configuration of the server, secrets by file. */
 export function createServerEnvironment(options: ServerOptions): Record<string, string> {
   const { ports, secrets, directories } = options;
-  const database = (role: string): string => `postgres://${role}@127.0.0.1:${ports.postgres}/atlas`;
+  // Standbys that the site runs on other machines follow the database of this installation.
+  const hosts = [`127.0.0.1:${ports.postgres}`, ...(process.env.ATLAS_DATABASE_STANDBYS?.split(',') ?? [])];
+  const database = (role: string): string => `postgres://${role}@${hosts.join(',')}/atlas`;
   // Agents are told the first one; a site that has a DNS name for this machine sets ATLAS_AGENTS_NAME.
   const told = process.env.ATLAS_AGENTS_NAME ?? agentsName;
   const names = [told, agentsName, 'localhost', '127.0.0.1', os.hostname(), ...(options.agentsNames ?? [])];

@@ -11,11 +11,13 @@ const profiles: Readonly<Record<string, string>> = {
   smoke: 'bench/smoke.ts',
   standard: 'bench/standard.ts',
   load: 'bench/load.ts',
+  noisy: 'bench/noisy.ts',
 };
 
 /**
  * `bench [profile]`: measures on this machine. `smoke` compares the product with peers in the same session, status 1 when a
- * budget is not kept; `standard` measures what a long past and each connection cost; `load` offers commands at a constant rate, status 1 when one is lost or doubled.
+ * budget is not kept; `standard` measures what a long past and each connection cost; `load` offers commands at a constant rate, status 1 when one is lost or doubled;
+ * `noisy` measures what a tenant waits beside one that asks twenty times as much.
  */
 export function registerBench(program: Command, context: CliContext): void {
   program

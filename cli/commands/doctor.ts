@@ -3,13 +3,14 @@ import os from 'node:os';
 import path from 'node:path';
 import type { Command } from 'commander';
 import { listMissingLabPackages } from '../../lab/preflight.ts';
-import { findSupervisor } from '../../stack/daemonState.ts';
+import { findSupervisor, readStatus } from '../../stack/daemonState.ts';
 import { readJson } from '../../stack/files.ts';
 import { isPortFree } from '../../stack/ports.ts';
 import { listStackPrerequisites, listSuitePrerequisites } from '../../stack/prerequisites.ts';
 import type { Prerequisite } from '../../stack/prerequisites.ts';
 import type { Text } from '../../stack/text.ts';
 import type { CliContext } from '../context.ts';
+import { describeDatabaseHealth, readDatabaseHealth } from '../databaseHealth.ts';
 import { exitCodes } from '../exitCodes.ts';
 
 /** One look at the machine. `needed` for the services; the others only for a part. */
@@ -53,6 +54,7 @@ async function examine(context: CliContext): Promise<Finding[]> {
     examineDisk(directories.stateDir),
     examineMemory(),
     ...(await examinePorts(directories.stateDir)),
+    ...(await examineStandbys(directories.stateDir)),
     examineLab(),
     ...['e2e', 'conformance'].flatMap(listSuitePrerequisites).map((one) => fromPrerequisite(one, false)),
   ];
@@ -119,6 +121,23 @@ async function examinePorts(stateDir: string): Promise<Finding[]> {
     ],
   }));
   return Promise.all(looks);
+}
+
+/** Standbys of the database, when the running server has been told of any. */
+async function examineStandbys(stateDir: string): Promise<Finding[]> {
+  const publicUrl = findSupervisor(stateDir) === undefined ? undefined : readStatus(stateDir)?.publicUrl;
+  const health = publicUrl === undefined ? null : await readDatabaseHealth(publicUrl);
+  if (health === null) return [];
+  return [
+    {
+      name: 'standby',
+      title: ['base de secours', 'standby database'],
+      ok: health.warnings.length === 0,
+      needed: false,
+      purpose: ['rien de perdu avec la machine de la base', 'nothing is lost with the database’s machine'],
+      remedy: describeDatabaseHealth(health),
+    },
+  ];
 }
 
 function examineLab(): Finding {

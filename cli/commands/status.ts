@@ -4,6 +4,7 @@ import type { StackStatus } from '../../stack/daemonState.ts';
 import type { Text } from '../../stack/text.ts';
 import type { UnitState, UnitStatus } from '../../stack/unit.ts';
 import type { CliContext } from '../context.ts';
+import { describeDatabaseHealth, readDatabaseHealth } from '../databaseHealth.ts';
 import { exitCodes } from '../exitCodes.ts';
 
 const words: Record<UnitState, Text> = {
@@ -21,12 +22,17 @@ export function registerStatus(program: Command, context: CliContext): void {
   program
     .command('status')
     .description(context.text(['dit ce qui tourne', 'says what is running']))
-    .action(() => {
+    .action(async () => {
       const { stateDir } = context.directories;
       const status = readStatus(stateDir);
       if (findSupervisor(stateDir) === undefined || status === undefined) return sayNothing(context);
       sayUnits(context, status);
-      context.answer({ running: true, ...status });
+      const database = status.publicUrl === undefined ? null : await readDatabaseHealth(status.publicUrl);
+      if (database !== null) {
+        const [fr, en] = describeDatabaseHealth(database);
+        context.say([`Base de données : ${fr}`, `Database: ${en}`]);
+      }
+      context.answer({ running: true, ...status, ...(database === null ? {} : { database }) });
     });
 }
 

@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { readConfig } from './config.ts';
 
@@ -31,5 +34,22 @@ describe('the mail relay in the configuration', () => {
     const relay = { ...least, ATLAS_SMTP_HOST: 'mail.example.test' };
     expect(() => readConfig(relay)).toThrow(/ATLAS_SMTP_FROM/);
     expect(() => readConfig({ ...relay, ...from, ATLAS_SMTP_USER: 'atlas' })).toThrow(/go together/);
+  });
+});
+
+describe('the database in the configuration', () => {
+  it('may have several addresses, each of which gets the password', () => {
+    const passwordFile = path.join(mkdtempSync(path.join(tmpdir(), 'atlas-config-')), 'password');
+    writeFileSync(passwordFile, 'a,b@c\n');
+    const { database } = readConfig({
+      ...least,
+      ATLAS_DATABASE_URL: 'postgres://atlas_app@one:5432,two:5433/atlas',
+      ATLAS_DATABASE_PASSWORD_FILE: passwordFile,
+    });
+    rmSync(path.dirname(passwordFile), { recursive: true });
+    expect([database.connectionString, ...(database.others ?? [])]).toEqual([
+      'postgres://atlas_app:a,b%40c@one:5432/atlas',
+      'postgres://atlas_app:a,b%40c@two:5433/atlas',
+    ]);
   });
 });

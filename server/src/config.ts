@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import envSchema from 'env-schema';
 import { Type, type Static, type TSchema } from 'typebox';
+import { splitAddresses, type DatabaseAccess } from './platform/primary/addresses.ts';
 
 const Port = (description: string) => Type.Integer({ minimum: 1, maximum: 65_535, description });
 const Text = (description: string, fallback?: string) =>
@@ -31,7 +32,9 @@ export const Environment = Type.Object({
   ATLAS_ENROL_URL: Optional(
     Text('Address written into enrolment tokens; from the names and port when absent'),
   ),
-  ATLAS_DATABASE_URL: Text('PostgreSQL, role atlas_app: requests, under row-level security'),
+  ATLAS_DATABASE_URL: Text(
+    'PostgreSQL, role atlas_app: requests, under row-level security. Primary and standbys as `host:port,host:port`, in the same order in all three',
+  ),
   ATLAS_DATABASE_PASSWORD_FILE: Optional(Text('File that holds the password of atlas_app')),
   ATLAS_SYSTEM_DATABASE_URL: Text('PostgreSQL, role atlas_system: listed platform jobs'),
   ATLAS_SYSTEM_DATABASE_PASSWORD_FILE: Optional(Text('File that holds the password of atlas_system')),
@@ -111,11 +114,6 @@ export interface SmtpAccess {
   readonly from: string;
 }
 
-interface DatabaseAccess {
-  readonly connectionString: string;
-  readonly password?: string;
-}
-
 export interface Config {
   readonly publicUrl: string;
   readonly people: Listener;
@@ -161,7 +159,11 @@ function withPassword(url: string, passwordFile: string | undefined): string {
 }
 
 function access(url: string, passwordFile: string | undefined): DatabaseAccess {
-  return { connectionString: withPassword(url, passwordFile) };
+  const [first, ...others] = splitAddresses(url);
+  return {
+    connectionString: withPassword(first, passwordFile),
+    others: others.map((other) => withPassword(other, passwordFile)),
+  };
 }
 
 function readRoles(text: string): Set<ServerRole> {

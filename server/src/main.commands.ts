@@ -13,11 +13,13 @@ import { createAuditModule } from './features/audit/audit.module.ts';
 import { checkEvidence } from './features/commands/commands.module.ts';
 import { bootstrapTenant } from './features/tenants/tenants.bootstrap.ts';
 import { createWindowsModule } from './features/windows/windows.module.ts';
-import { createCore, type Core } from './main.platform.ts';
+import { createCore, openPrimary, timelineMemoryOf, type Core } from './main.platform.ts';
 import { ensureAccounts } from './platform/identity/accounts.ts';
 import { reconcileRealm, type ProvisionerAccess } from './platform/identity/reconcile.ts';
 import { serverSecretName } from './platform/identity/serverSecret.ts';
+import { createLogger } from './platform/log.ts';
 import { migrate } from './platform/migrations.ts';
+import { inspectDatabase } from './platform/primary/primary.ts';
 
 function print(line: string): void {
   process.stdout.write(`${line}\n`);
@@ -27,9 +29,26 @@ function print(line: string): void {
 export async function migrateCommand(config: Config): Promise<number> {
   if (config.ownerDatabase === null)
     throw new Error('ATLAS_OWNER_DATABASE_URL is not set: migrations need the owner');
-  const applied = await migrate({ ...config.ownerDatabase, directory: config.migrationsDirectory });
-  print(JSON.stringify({ applied }));
+  const access = config.ownerDatabase;
+  const primary = await openPrimary(
+    config,
+    access,
+    createLogger({ level: config.logLevel, role: 'migrate' }),
+  );
+  try {
+    const applied = await migrate({ ...access, primary, directory: config.migrationsDirectory });
+    print(JSON.stringify({ applied }));
+  } finally {
+    await primary.stop();
+  }
   return 0;
+}
+
+/** `database`: says which address serves and whether standbys follow. Status 1 when nothing may be written to. */
+export async function databaseCommand(config: Config): Promise<number> {
+  const report = await inspectDatabase(config.systemDatabase, timelineMemoryOf(config));
+  print(JSON.stringify(report));
+  return report.warnings.includes('no_primary') ? 1 : 0;
 }
 
 function provisioner({ keycloak }: Config): ProvisionerAccess {

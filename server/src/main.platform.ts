@@ -13,8 +13,12 @@ import { newId, type NewId } from './platform/ids.ts';
 import { createNodes, type Nodes } from './platform/nodes.ts';
 import { createLogger, type Logger } from './platform/log.ts';
 import { createOutbox, type Outbox } from './platform/outbox.ts';
+import type { DatabaseAccess } from './platform/primary/addresses.ts';
+import { findPrimary, type Primary } from './platform/primary/primary.ts';
+import { createTimelineMemory, type TimelineMemory } from './platform/primary/timelineMemory.ts';
 import { createQueues, type Queues } from './platform/queue.ts';
 import { createRedis, type Redis } from './platform/redis.ts';
+import type { SessionAccess } from './platform/session.ts';
 import { createSecretStore, readKeyEncryptionKey, type SecretStore } from './platform/secrets.ts';
 
 /** What every feature may ask for; nothing in it knows a business word. */
@@ -24,6 +28,8 @@ export interface Platform {
   readonly clock: Clock;
   readonly newId: NewId;
   readonly db: Db;
+  /** Which of several databases is written to. */
+  readonly primary: Primary;
   readonly secrets: SecretStore;
   readonly redis: Redis;
   /** A connection that only listens to wake-ups. */
@@ -45,13 +51,39 @@ export interface Platform {
 /** The part that commands of one shot need: database, secrets, audit. */
 export type Core = Pick<
   Platform,
-  'config' | 'log' | 'clock' | 'newId' | 'db' | 'secrets' | 'audit' | 'sealer' | 'heads' | 'logKey' | 'close'
->;
+  | 'config'
+  | 'log'
+  | 'clock'
+  | 'newId'
+  | 'db'
+  | 'primary'
+  | 'secrets'
+  | 'audit'
+  | 'sealer'
+  | 'heads'
+  | 'logKey'
+  | 'close'
+> & {
+  /** How sessions of their own reach the database. */
+  readonly session: SessionAccess;
+};
+
+/** What this machine remembers of the database that was written to last. */
+export function timelineMemoryOf(config: Config): TimelineMemory {
+  return createTimelineMemory(path.join(config.dataDirectory, 'database-timeline.json'));
+}
+
+/** Finds the database that may be written to, as the role of that access. */
+export function openPrimary(config: Config, access: DatabaseAccess, log: Logger): Promise<Primary> {
+  return findPrimary({ access, memory: timelineMemoryOf(config), clock: systemClock, log });
+}
 
 export async function createCore(config: Config, role: string): Promise<Core> {
   const log = createLogger({ level: config.logLevel, role });
   const clock = systemClock;
-  const db = createDb({ app: config.database, system: config.systemDatabase, log, clock });
+  const primary = await openPrimary(config, config.systemDatabase, log);
+  const db = createDb({ app: config.database, system: config.systemDatabase, primary, log, clock });
+  const session = { ...config.systemDatabase, primary };
   const secrets = createSecretStore(db, await readKeyEncryptionKey(config.kekFile));
   const logKey = await openLogKey(secrets);
   const heads = createHeadMemory(path.join(config.dataDirectory, 'audit-heads'), (error) =>
@@ -63,7 +95,7 @@ export async function createCore(config: Config, role: string): Promise<Core> {
     log,
     key: logKey,
     memory: heads,
-    session: config.systemDatabase,
+    session,
     onHalted: (tenantId, why) =>
       log.fatal({ tenantId, why }, 'an audit log does not fit its checkpoints: it is halted'),
   });
@@ -72,19 +104,39 @@ export async function createCore(config: Config, role: string): Promise<Core> {
     await sealer.stop();
     await heads.flush();
     await db.close();
+    await primary.stop();
   };
-  return { config, log, clock, newId, db, secrets, audit, sealer, heads, logKey, close };
+  return {
+    ...{ config, log, clock, newId, db, primary, session },
+    secrets,
+    audit,
+    sealer,
+    heads,
+    logKey,
+    close,
+  };
 }
 
 export async function createPlatform(config: Config, role: string): Promise<Platform> {
   const core = await createCore(config, role);
-  const { db, log, clock } = core;
+  const { db, log, clock, session } = core;
   const redis = createRedis(config.redis, 'request', log);
   const listener = createRedis(config.redis, 'worker', log);
   const queues = createQueues(config.redis, log);
-  const outbox = createOutbox({ db, log, clock, session: config.systemDatabase });
-  const nodes = createNodes({ db, log, clock, newId, session: config.systemDatabase });
+  const outbox = createOutbox({ db, log, clock, session });
+  const nodes = createNodes({ db, log, clock, newId, session });
   const metrics = createMetrics();
+  const standbys = () => core.primary.report()?.addresses.filter(({ role }) => role === 'follows') ?? [];
+  metrics.gauge(
+    'atlas_database_standbys_following',
+    'Standbys that follow the primary',
+    () => standbys().length,
+  );
+  metrics.gauge(
+    'atlas_database_standby_behind_bytes',
+    'What the standby farthest behind has not flushed',
+    () => Math.max(0, ...standbys().map(({ behindBytes }) => behindBytes ?? 0)),
+  );
   metrics.gauge('atlas_database_connections_busy', 'Connections of requests in use', () => db.load().busy);
   metrics.gauge(
     'atlas_database_callers_waiting',

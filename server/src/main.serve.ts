@@ -29,6 +29,7 @@ export function createPeople(
     webDirectory: config.webDirectory,
     identity: { upstreamUrl: config.keycloak.url, realm: realmName },
     ready: db.check,
+    database: platform.primary.report,
     extend: features.extend,
     ...options,
   });

@@ -1,9 +1,15 @@
 import { readConfig } from './config.ts';
-import { auditCommand, bootstrapCommand, migrateCommand, provisionCommand } from './main.commands.ts';
+import {
+  auditCommand,
+  bootstrapCommand,
+  databaseCommand,
+  migrateCommand,
+  provisionCommand,
+} from './main.commands.ts';
 import { serve } from './main.serve.ts';
 
 const usage =
-  'usage: main.ts serve | migrate | provision | bootstrap | audit verify [tenantId] | audit export DIRECTORY [tenantId]\n';
+  'usage: main.ts serve | migrate | provision | bootstrap | database | audit verify [tenantId] | audit export DIRECTORY [tenantId]\n';
 
 async function run(name: string | undefined, args: readonly string[]): Promise<number> {
   switch (name) {
@@ -16,6 +22,8 @@ async function run(name: string | undefined, args: readonly string[]): Promise<n
       return provisionCommand(readConfig());
     case 'bootstrap':
       return bootstrapCommand(readConfig());
+    case 'database':
+      return databaseCommand(readConfig());
     case 'audit':
       return auditCommand(readConfig(), args);
     default:

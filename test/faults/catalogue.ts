@@ -41,11 +41,6 @@ export const absent: readonly AbsentFault[] = [
       'the benchmark connects hundreds of simulated agents; a storm of thousands has not been measured yet',
   },
   {
-    id: 'F38',
-    title: 'PostgreSQL fails over to a standby, the old primary returns',
-    reason: 'one PostgreSQL, connected directly: there is no standby in this version',
-  },
-  {
     id: 'F40',
     title: 'Upgrade of the appliance killed half-way',
     reason: 'there is no appliance image in this version',

@@ -99,6 +99,15 @@ export const elsewhere: readonly ProvenFault[] = [
     ...tested('unit', 'agent/src/verify/moment.verify.test.ts'),
   },
   {
+    ids: ['F38'],
+    kind: 'proven',
+    title: 'PostgreSQL fails over to a standby, the old primary returns',
+    method:
+      'two clusters with synchronous replication; SIGKILL to every process of the primary under a stream of commands, promotion, the former primary is started again, also alone',
+    invariant: 'I1, I2, I5, I6: every acknowledged command is there once; the former primary gets no write',
+    ...tested('integration', 'test/integration/standby.test.ts'),
+  },
+  {
     ids: ['F45'],
     kind: 'proven',
     title: 'The audit log cannot be written',

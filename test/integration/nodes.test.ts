@@ -4,27 +4,15 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import type { Envelope } from '#contract/dsse.ts';
 import { readConfig } from '../../server/src/config.ts';
-import { bootstrapMember } from '../../server/src/features/access/access.bootstrap.ts';
-import { bootstrapTenant } from '../../server/src/features/tenants/tenants.bootstrap.ts';
 import { newId } from '../../server/src/platform/ids.ts';
 import { createPlatform, type Platform } from '../../server/src/main.platform.ts';
 import { createTestDatabase, type TestDatabase } from '../harness/database.ts';
-import { newRootKey, signRoots } from '../harness/hosts-world.ts';
 import { startIssuer, type TestIssuer } from '../harness/issuer.ts';
-import { RecordedAgent } from '../harness/recorded-agent.ts';
+import { NodeClients, type NodeClient } from '../harness/node-clients.ts';
 import { startRedis, type TestRedis } from '../harness/redis.ts';
 import { runServerCommand, ServerNode } from '../harness/server-node.ts';
 import { heldResults } from '../harness/signed-results.ts';
-
-/** A client of the installation with one host; each machine is one host in each tenant. */
-interface Client {
-  readonly tenantId: string;
-  readonly siteId: string;
-  readonly username: string;
-  agent: RecordedAgent;
-}
 
 const patience = { timeout: 60_000, interval: 100 };
 
@@ -36,64 +24,9 @@ let directory: string;
 let admin: pg.Client;
 let a: ServerNode;
 let b: ServerNode;
-const clients: Client[] = [];
+let clients: NodeClients;
 
-/** Asks the API of a node as the client's administrator, freshly signed in with a second factor. */
-async function call<T>(
-  client: Client,
-  request: { readonly at: ServerNode; readonly to: string; readonly body?: unknown },
-) {
-  const [method, where] = request.to.split(' ') as [string, string];
-  const { body } = request;
-  const token = await issuer.token({ subject: client.username, acr: 3 });
-  const answer = await fetch(`${request.at.url}/api/v1/tenants/${client.tenantId}${where}`, {
-    method,
-    headers: {
-      authorization: `Bearer ${token}`,
-      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-    },
-    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-  });
-  if (!answer.ok) throw new Error(`${request.to}: ${answer.status} ${await answer.text()}`);
-  return (answer.status === 204 ? null : await answer.json()) as T;
-}
-
-/** A new client whose policy is published, and whose host is enrolled, through this node. */
-async function newClient(node: ServerNode, slug: string): Promise<Client> {
-  const { tenantId, siteId } = await bootstrapTenant(
-    { ...platform, siteCreated: () => Promise.resolve() },
-    { name: slug, slug, site: { name: 'Siège', timeZone: 'Europe/Paris' } },
-  );
-  const username = `admin-${slug}`;
-  await bootstrapMember(platform, tenantId, {
-    account: { subject: username, username, name: username, email: null },
-    locale: 'fr',
-    roles: ['tenant_admin', 'operator'],
-  });
-  const client = { tenantId, siteId, username } as Client;
-  const root = newRootKey();
-  const draft = await call<Pick<Envelope, 'payloadType' | 'payload'>>(client, {
-    at: node,
-    to: 'POST /policy-documents/drafts',
-    body: {
-      removeKeyIds: [],
-      rootKeys: [{ keyId: root.keyId, publicKey: root.publicKey }],
-      rootThreshold: 1,
-    },
-  });
-  const envelope = signRoots(draft, [root]);
-  await call(client, { at: node, to: 'POST /policy-documents', body: { envelope } });
-  const { token } = await call<{ token: string }>(client, {
-    at: node,
-    to: 'POST /enrolment-tokens',
-    body: { siteId, expiresInMinutes: 60 },
-  });
-  client.agent = await RecordedAgent.enrol(token);
-  clients.push(client);
-  return client;
-}
-
-async function isConnected({ agent }: Client): Promise<boolean> {
+async function isConnected({ agent }: NodeClient): Promise<boolean> {
   const { rows } = await admin.query<{ there: boolean }>(
     'select connected_at is not null as there from agents where id = $1',
     [agent.agentId],
@@ -110,8 +43,7 @@ async function connectionsOf(node: ServerNode): Promise<number> {
   return rows[0]?.connections ?? 0;
 }
 
-const scan = (node: ServerNode, client: Client) =>
-  call<{ commandId: string }>(client, { at: node, to: `POST /hosts/${client.agent.hostId}/scan` });
+const scan = (node: ServerNode, client: NodeClient) => clients.scan(node, client);
 
 beforeAll(async () => {
   directory = await mkdtemp(path.join(tmpdir(), 'atlas-test-nodes-'));
@@ -131,11 +63,12 @@ beforeAll(async () => {
   await admin.connect();
   [a, b] = await Promise.all([ServerNode.create(shared), ServerNode.create(shared)]);
   platform = await createPlatform(readConfig({ ...a.environment, ATLAS_LOG_LEVEL: 'error' }), 'test');
+  clients = new NodeClients(platform, issuer);
   await Promise.all([a.start(), b.start()]);
 }, 180_000);
 
 afterAll(async () => {
-  for (const { agent } of clients) await agent.remove();
+  await clients.remove();
   await Promise.all([a.stop(), b.stop()]);
   await platform.close();
   await admin.end();
@@ -145,7 +78,7 @@ afterAll(async () => {
 
 describe('two server processes on one database', () => {
   it('hand an order of one over to an agent that is connected to the other', async () => {
-    const client = await newClient(a, 'first');
+    const client = await clients.add(a, 'first');
     await client.agent.start();
     await vi.waitFor(async () => expect(await isConnected(client)).toBe(true), patience);
     await scan(b, client);
@@ -155,7 +88,7 @@ describe('two server processes on one database', () => {
   }, 180_000);
 
   it('believe hosts of a client whose authority the other one has just made', async () => {
-    const client = await newClient(b, 'second');
+    const client = await clients.add(b, 'second');
     await client.agent.start();
     await vi.waitFor(async () => expect(await isConnected(client)).toBe(true), patience);
     await vi.waitFor(async () => expect(await connectionsOf(b)).toBe(1), patience);
@@ -167,14 +100,14 @@ describe('two server processes on one database', () => {
 
   it('lose nothing when one of them is killed in the middle of work', async () => {
     // Each has heard of both while it was connected: the first one came when its node knew of no other.
-    for (const { agent } of clients)
+    for (const { agent } of clients.all)
       await vi.waitFor(async () => expect((await agent.servers()).length).toBe(2), patience);
     const acknowledged: string[] = [];
-    const ask = async (node: ServerNode, client: Client): Promise<void> => {
+    const ask = async (node: ServerNode, client: NodeClient): Promise<void> => {
       const done = await scan(node, client).catch(() => null);
       if (done !== null) acknowledged.push(done.commandId);
     };
-    const work = clients.map(async (client) => {
+    const work = clients.all.map(async (client) => {
       for (let turn = 0; turn < 40; turn += 1) await Promise.all([ask(a, client), ask(b, client)]);
     });
     await vi.waitFor(() => expect(acknowledged.length).toBeGreaterThan(30), patience);
@@ -188,7 +121,7 @@ describe('two server processes on one database', () => {
       const results = new Map(rows.map((row) => [row.id, row.results]));
       expect(acknowledged.filter((id) => results.get(id) !== 1)).toEqual([]);
       expect(rows.filter((row) => row.results !== 1)).toEqual([]);
-      const effects = clients.reduce((sum, { agent }) => sum + agent.effects.length, 0);
+      const effects = clients.all.reduce((sum, { agent }) => sum + agent.effects.length, 0);
       expect(effects).toBe(rows.length);
     }, patience);
     expect(acknowledged.length).toBeGreaterThan(60);
@@ -197,14 +130,14 @@ describe('two server processes on one database', () => {
       const { rows } = await admin.query('select 1 from audit_pending limit 1');
       expect(rows).toEqual([]);
     }, patience);
-    for (const { tenantId } of clients) {
+    for (const { tenantId } of clients.all) {
       const verdict = await runServerCommand(b, ['audit', 'verify', tenantId]);
       expect([verdict.exitCode, verdict.output]).toEqual([0, expect.any(String)]);
     }
   }, 300_000);
 
   it('hand over what a node that died could not speak of', async () => {
-    const [client] = clients;
+    const [client] = clients.all;
     if (client === undefined) throw new Error('there is no client');
     const before = client.agent.effects.length;
     await admin.query(
@@ -219,9 +152,9 @@ describe('two server processes on one database', () => {
   }, 180_000);
 
   it('refuse on one what was taken away on the other', async () => {
-    const [client] = clients;
+    const [client] = clients.all;
     if (client === undefined) throw new Error('there is no client');
-    const { apiKey, secret } = await call<{ apiKey: { id: string }; secret: string }>(client, {
+    const { apiKey, secret } = await clients.call<{ apiKey: { id: string }; secret: string }>(client, {
       at: a,
       to: 'POST /api-keys',
       body: { name: 'monitoring', scopes: ['fleet.read'], expiresInDays: 1 },
@@ -231,7 +164,7 @@ describe('two server processes on one database', () => {
         headers: { authorization: `Bearer ${secret}` },
       }).then(({ status }) => status);
     expect([await ask(a), await ask(b)]).toEqual([200, 200]);
-    await call(client, { at: a, to: `DELETE /api-keys/${apiKey.id}` });
+    await clients.call(client, { at: a, to: `DELETE /api-keys/${apiKey.id}` });
     await vi.waitFor(async () => expect(await ask(b)).toBe(401), patience);
   }, 180_000);
 });

@@ -5,6 +5,8 @@ import { openScope } from './dbTransaction.ts';
 import { AppError, invariant } from './errors.ts';
 import { isUuid } from './ids.ts';
 import type { Logger } from './log.ts';
+import type { DatabaseAccess } from './primary/addresses.ts';
+import { soleAddress, type Primary } from './primary/primary.ts';
 import type { Database } from './schema.gen.ts';
 
 declare const tenantScope: unique symbol;
@@ -36,21 +38,21 @@ export interface Db {
   readonly close: () => Promise<void>;
 }
 
-interface Connection {
-  readonly connectionString: string;
-  readonly password?: string;
-}
-
 export interface DbOptions {
-  readonly app: Connection;
-  readonly system: Connection;
+  readonly app: DatabaseAccess;
+  readonly system: DatabaseAccess;
   readonly log: Logger;
   readonly clock: Clock;
+  /** Which of several addresses is written to; the first one when absent. */
+  readonly primary?: Primary;
   readonly poolSize?: number;
   readonly statementTimeoutMs?: number;
 }
 
 const attempts = 4;
+const statementTimeoutMs = 15_000;
+/** After the database's own time-out: what does not answer even then has gone without a word. */
+const silenceMs = 5_000;
 const retryableStates = new Set(['40001', '40P01']);
 const int8Oid = 20;
 
@@ -79,15 +81,27 @@ const types: pg.CustomTypesConfig = {
   },
 };
 
-function createPool(connection: Connection, options: DbOptions, name: string): pg.Pool {
+/** What the pool makes its connections with: each goes to the database that is written to at that moment. */
+function clientsOf(access: DatabaseAccess, primary: Primary): NonNullable<pg.PoolConfig['Client']> {
+  const open = function (config: pg.ClientConfig): pg.Client {
+    return primary.open(access, config);
+  };
+  return open as unknown as NonNullable<pg.PoolConfig['Client']>;
+}
+
+function createPool(access: DatabaseAccess, options: DbOptions, name: string): pg.Pool {
+  const primary = options.primary ?? soleAddress;
+  const timeoutMs = options.statementTimeoutMs ?? statementTimeoutMs;
   const pool = new pg.Pool({
-    connectionString: connection.connectionString,
-    ...(connection.password === undefined ? {} : { password: connection.password }),
+    Client: clientsOf(access, primary),
+    verify: (client, done) => void primary.confirm(client).then(() => done(), done),
+    ...(access.password === undefined ? {} : { password: access.password }),
     application_name: name,
     max: options.poolSize ?? 10,
     connectionTimeoutMillis: 5_000,
     idleTimeoutMillis: 30_000,
-    statement_timeout: options.statementTimeoutMs ?? 15_000,
+    statement_timeout: timeoutMs,
+    query_timeout: timeoutMs + silenceMs,
     idle_in_transaction_session_timeout: 30_000,
     keepAlive: true,
     // Statements that do not wait for one another share a round trip; their order stays, and after a failure the rest fails too.
@@ -98,12 +112,15 @@ function createPool(connection: Connection, options: DbOptions, name: string): p
   pool.on('error', (error) =>
     options.log.warn({ err: error, pool: name }, 'an idle database connection was lost'),
   );
+  // One in use may die between two statements: the next statement fails, and that is where it is told.
+  pool.on('connect', (client) => client.on('error', () => undefined));
   return pool;
 }
 
 class Transactions implements Db {
   readonly #app: pg.Pool;
   readonly #system: pg.Pool;
+  readonly #primary: Primary;
   readonly #clock: Clock;
   readonly #listeners = new WeakMap<object, (() => void)[]>();
   readonly #tenants = new WeakMap<object, string>();
@@ -111,6 +128,7 @@ class Transactions implements Db {
   constructor(options: DbOptions) {
     this.#app = createPool(options.app, options, 'atlas-app');
     this.#system = createPool(options.system, options, 'atlas-system');
+    this.#primary = options.primary ?? soleAddress;
     this.#clock = options.clock;
   }
 
@@ -139,6 +157,7 @@ class Transactions implements Db {
   readonly tenantOf = (tx: AnyTx): string | null => this.#tenants.get(tx) ?? null;
 
   readonly check = async (): Promise<void> => {
+    await this.#primary.found();
     await Promise.all([this.#app.query('select 1'), this.#system.query('select 1')]);
   };
 
@@ -172,9 +191,7 @@ class Transactions implements Db {
       await client.query(open);
       const value = await fn(builder);
       end();
-      const { command } = await client.query('commit');
-      // PostgreSQL answers ROLLBACK to the commit of a transaction in which a statement failed and was swallowed.
-      invariant(command === 'COMMIT', 'a failed statement was swallowed inside a transaction');
+      await commit(client);
       for (const listener of listeners) listener();
       return value;
     } catch (error) {
@@ -192,6 +209,7 @@ class Transactions implements Db {
 
   async #connect(pool: pg.Pool): Promise<pg.PoolClient> {
     try {
+      await this.#primary.found();
       return await pool.connect();
     } catch (error) {
       throw new AppError('overloaded', {
@@ -201,6 +219,29 @@ class Transactions implements Db {
       });
     }
   }
+}
+
+/** Throws unless the transaction is committed wherever it must be. */
+async function commit(client: pg.PoolClient): Promise<void> {
+  let warning: string | null = null;
+  const hear = ({ code, message }: { code?: string | undefined; message?: string | undefined }): void => {
+    if (code?.startsWith('01') === true) warning = message ?? code;
+  };
+  client.on('notice', hear);
+  try {
+    const { command } = await client.query('commit');
+    // PostgreSQL answers ROLLBACK to the commit of a transaction in which a statement failed and was swallowed.
+    invariant(command === 'COMMIT', 'a failed statement was swallowed inside a transaction');
+  } finally {
+    client.off('notice', hear);
+  }
+  // It answers COMMIT with a warning when its wait for a standby was broken off: a failover may lose that transaction.
+  if (warning !== null)
+    throw new AppError('overloaded', {
+      detail: 'no standby has confirmed in time',
+      cause: new Error(warning),
+      retryAfterS: 2,
+    });
 }
 
 /** Opens both pools; connections are made when first needed. */

@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
-import pg from 'pg';
+import type pg from 'pg';
+import type { DatabaseAccess } from './primary/addresses.ts';
+import { soleAddress, type Primary } from './primary/primary.ts';
 
 interface Migration {
   readonly name: string;
@@ -9,10 +11,10 @@ interface Migration {
   readonly sha256: string;
 }
 
-export interface MigrateOptions {
-  /** Connection of the owner of the database. */
-  readonly connectionString: string;
-  readonly password?: string;
+/** The connection is that of the owner of the database. */
+export interface MigrateOptions extends DatabaseAccess {
+  /** Which of several addresses is written to; the first one when absent. */
+  readonly primary?: Primary;
   /** Folder of `0001_name.sql` files. */
   readonly directory: string;
   readonly onApplied?: (name: string) => void;
@@ -88,13 +90,15 @@ async function apply(client: pg.Client, migration: Migration): Promise<void> {
  */
 export async function migrate(options: MigrateOptions): Promise<string[]> {
   const all = await readMigrations(options.directory);
-  const client = new pg.Client({
-    connectionString: options.connectionString,
+  const { primary = soleAddress } = options;
+  await primary.found();
+  const client = primary.open(options, {
     ...(options.password === undefined ? {} : { password: options.password }),
     application_name: 'atlas-migrate',
   });
   await client.connect();
   try {
+    await primary.confirm(client);
     await client.query('select pg_advisory_lock($1)', [lockKey]);
     await client.query(
       `create table if not exists schema_migrations (

@@ -1,11 +1,12 @@
-import pg from 'pg';
+import type pg from 'pg';
 import type { Clock } from './clock.ts';
 import type { Logger } from './log.ts';
+import type { DatabaseAccess } from './primary/addresses.ts';
+import { soleAddress, type Primary } from './primary/primary.ts';
 
-/** A connection of the system role. */
-export interface SessionAccess {
-  readonly connectionString: string;
-  readonly password?: string;
+/** A connection of the system role; to the first address unless `primary` says which one is written to. */
+export interface SessionAccess extends DatabaseAccess {
+  readonly primary?: Primary;
 }
 
 interface SessionOptions {
@@ -40,9 +41,9 @@ export async function keepSession(options: SessionOptions): Promise<void> {
 }
 
 async function openSession({ access, name, channels, heard, live }: SessionOptions): Promise<void> {
-  const { password, connectionString } = access;
-  const client = new pg.Client({
-    connectionString,
+  const { password, primary = soleAddress } = access;
+  await primary.found();
+  const client = primary.open(access, {
     ...(password === undefined ? {} : { password }),
     application_name: name,
     keepAlive: true,
@@ -53,6 +54,7 @@ async function openSession({ access, name, channels, heard, live }: SessionOptio
   client.on('notification', ({ channel, payload }) => heard(channel, payload ?? ''));
   await client.connect();
   try {
+    await primary.confirm(client);
     await client.query(channels.map((channel) => `listen ${channel}`).join('; '));
     await live(client, lost.signal);
   } finally {

@@ -4,6 +4,7 @@ import { AppError } from '../../platform/errors.ts';
 import type { NewId } from '../../platform/ids.ts';
 import { answerEntries, readingEntries, type AskedReading, type Principal } from './commands.entries.ts';
 import { insertFrames, insertReadings, type FrameDraft, type ReadingDraft } from './commands.repository.ts';
+import { Turns } from './commands.turns.ts';
 
 type WantedReading = Omit<ReadingDraft, 'entryId'>;
 type ReceivedFrame = Omit<FrameDraft, 'entryId'>;
@@ -33,42 +34,15 @@ interface SequencerOptions {
   readonly newId: NewId;
   /** Called strictly after the commit, with everything that it made durable. */
   readonly committed: (readings: readonly WantedReading[]) => void;
-  /** Commands and results that may wait; more are refused. */
+  /** Commands that may wait, and as many results; more are refused, and more than a quarter of them of one tenant. */
   readonly maxWaiting?: number;
 }
 
 const readingsPerFlush = 2_000;
 const resultsPerFlush = 4_000;
-/** Taken from one tenant before the next one has its turn. */
-const tenantTurn = 100;
-
-/** A queue a tenant, emptied in turns, so that no tenant waits behind another one's burst. */
-class FairQueue<T> {
-  readonly #queues = new Map<string, T[]>();
-  size = 0;
-
-  push(tenantId: string, item: T): void {
-    const queue = this.#queues.get(tenantId);
-    if (queue === undefined) this.#queues.set(tenantId, [item]);
-    else queue.push(item);
-    this.size += 1;
-  }
-
-  take(limit: number): T[] {
-    const taken: T[] = [];
-    while (taken.length < limit && this.#queues.size > 0) {
-      for (const [tenantId, queue] of this.#queues) {
-        taken.push(...queue.splice(0, Math.min(tenantTurn, limit - taken.length)));
-        // Behind the others for the next flush, so that the order of arrival of tenants decides nothing.
-        this.#queues.delete(tenantId);
-        if (queue.length > 0) this.#queues.set(tenantId, queue);
-        if (taken.length === limit) break;
-      }
-    }
-    this.size -= taken.length;
-    return taken;
-  }
-}
+/** Share of what may wait that one tenant's commands may take, or its results. */
+const tenantShare = 1 / 4;
+const mostWaiting = 50_000;
 
 /**
  * Makes commands and results durable with single-flight group commit: everything that arrives while one transaction
@@ -76,9 +50,8 @@ class FairQueue<T> {
  */
 export class Sequencer {
   readonly #options: SequencerOptions;
-  readonly #readings = new FairQueue<WaitingReading>();
-  readonly #results: WaitingFrames[] = [];
-  #waitingResults = 0;
+  readonly #readings = new Turns<WaitingReading>();
+  readonly #results = new Turns<WaitingFrames>();
   #busy = false;
   #idle: (() => void)[] = [];
 
@@ -86,22 +59,30 @@ export class Sequencer {
     this.#options = options;
   }
 
-  /** Resolves when the command is durable. Throws overloaded when the queue is full, not_found when there is no such agent. */
+  /**
+   * Resolves when the command is durable. Throws rate_limited when too much of this tenant waits, overloaded when too much
+   * of all waits, not_found when there is no such agent.
+   */
   submit(draft: WantedReading, principal: Principal): Promise<void> {
-    this.#refuseWhenFull(1);
+    refuseWhenFull(this.#readings, { tenantId: draft.tenantId, more: 1, most: this.#most });
     return new Promise((resolve, reject) => {
       this.#readings.push(draft.tenantId, { draft, principal, resolve, reject });
       this.#kick();
     });
   }
 
-  /** Resolves when the results are durable, those that were held before included. */
+  /**
+   * Resolves when the results of one agent are durable, those that were held before included. Results have a bound of
+   * their own: commands, however many wait, never keep one out.
+   */
   append(drafts: readonly ReceivedFrame[]): Promise<void> {
+    const [first] = drafts;
+    if (first === undefined) return Promise.resolve();
+    const { tenantId } = first;
     const more = drafts.reduce((sum, { fresh }) => sum + fresh.length, 0);
-    this.#refuseWhenFull(more);
+    refuseWhenFull(this.#results, { tenantId, more, most: this.#most });
     return new Promise((resolve, reject) => {
-      this.#results.push({ drafts, resolve, reject });
-      this.#waitingResults += more;
+      this.#results.push(tenantId, { drafts, resolve, reject }, Math.max(1, more));
       this.#kick();
     });
   }
@@ -113,12 +94,11 @@ export class Sequencer {
   }
 
   get waiting(): number {
-    return this.#readings.size + this.#waitingResults;
+    return this.#readings.weight + this.#results.weight;
   }
 
-  #refuseWhenFull(more: number): void {
-    if (this.waiting + more <= (this.#options.maxWaiting ?? 50_000)) return;
-    throw new AppError('overloaded', { detail: 'too many commands wait', retryAfterS: 1 });
+  get #most(): number {
+    return this.#options.maxWaiting ?? mostWaiting;
   }
 
   #kick(): void {
@@ -133,22 +113,9 @@ export class Sequencer {
     for (const resolve of this.#idle.splice(0)) resolve();
   }
 
-  #takeResults(): WaitingFrames[] {
-    const taken: WaitingFrames[] = [];
-    let count = 0;
-    while (this.#results.length > 0 && count < resultsPerFlush) {
-      const next = this.#results.shift();
-      if (next === undefined) break;
-      taken.push(next);
-      count += next.drafts.reduce((sum, { fresh }) => sum + fresh.length, 0);
-    }
-    this.#waitingResults -= count;
-    return taken;
-  }
-
   async #flush(): Promise<void> {
     const readings = this.#readings.take(readingsPerFlush);
-    const results = this.#takeResults();
+    const results = this.#results.take(resultsPerFlush);
     let kept: Set<string>;
     try {
       kept = await this.#commit(readings, results);
@@ -227,6 +194,18 @@ export class Sequencer {
     ]);
     return kept;
   }
+}
+
+/** Refuses the one whose share is used up before it refuses everybody. What comes alone is taken whatever its size: it never gets smaller. */
+function refuseWhenFull(
+  turns: Turns<unknown>,
+  { tenantId, more, most }: { readonly tenantId: string; readonly more: number; readonly most: number },
+): void {
+  const own = turns.weightOf(tenantId);
+  if (own > 0 && own + more > most * tenantShare)
+    throw new AppError('rate_limited', { detail: 'too much of this tenant waits', retryAfterS: 1 });
+  if (turns.weight > 0 && turns.weight + more > most)
+    throw new AppError('overloaded', { detail: 'too much waits', retryAfterS: 1 });
 }
 
 /** The transaction must not stand as it is: part of the flush was refused by the database. */

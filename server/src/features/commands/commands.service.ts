@@ -100,7 +100,7 @@ export class CommandsService {
 
   /**
    * Asks an agent for a reading (class R0). Resolves when the command is durable and audited; delivery follows.
-   * Errors: policy_refused for a verb that needs a release, not_found, overloaded.
+   * Errors: policy_refused for a verb that needs a release, not_found, rate_limited, overloaded.
    */
   async submitCommand(
     tenantId: string,

@@ -7,6 +7,7 @@ import type { Clock } from '../clock.ts';
 import { AppError } from '../errors.ts';
 import { newId } from '../ids.ts';
 import type { Logger } from '../log.ts';
+import type { DatabaseReport } from '../primary/primary.policy.ts';
 import type { Redis } from '../redis.ts';
 import { allowedMethods, bindRoutes } from './bindRoutes.ts';
 import type { Authenticate, Caller } from './caller.ts';
@@ -37,6 +38,8 @@ export interface PeopleServerOptions {
   readonly identity: { readonly upstreamUrl: string; readonly realm: string };
   /** Throws when a service that requests need is away. */
   readonly ready: () => Promise<void>;
+  /** How the addresses of the database stand; null when there is only one. */
+  readonly database: () => DatabaseReport | null;
   /** What features add beside the contract's routes: the WebSocket, the logout endpoint. */
   readonly extend: readonly ((app: FastifyInstance) => Promise<void>)[];
   readonly checkResponses?: boolean;
@@ -131,20 +134,38 @@ async function installLimits(app: FastifyInstance, options: PeopleServerOptions)
   };
 }
 
-function installHealth(app: FastifyInstance, ready: () => Promise<void>): void {
+function installHealth(
+  app: FastifyInstance,
+  { ready, database }: Pick<PeopleServerOptions, 'ready' | 'database'>,
+): void {
   app.get('/healthz', () => ({ status: 'alive' }));
   app.get('/readyz', async () => {
     try {
       await ready();
     } catch (error) {
+      const warnings = database()?.warnings ?? [];
       throw new AppError('overloaded', {
-        detail: 'a service that requests need is away',
+        detail: ['a service that requests need is away', ...warnings].join(', '),
         cause: error,
         retryAfterS: 2,
       });
     }
-    return { status: 'ready' };
+    return { status: 'ready', ...databaseHealth(database()) };
   });
+}
+
+/** Figures and codes only: who asks here has not signed in, and need not know any address. */
+function databaseHealth(report: DatabaseReport | null): object {
+  if (report === null) return {};
+  const standbys = report.addresses.filter(({ role }) => role === 'follows');
+  return {
+    database: {
+      standbys: report.addresses.length - 1,
+      following: standbys.length,
+      behindBytes: Math.max(0, ...standbys.map(({ behindBytes }) => behindBytes ?? 0)),
+      warnings: report.warnings,
+    },
+  };
 }
 
 /** The listener for people: API, live events, sign-in pages and the application, on one origin. */
@@ -180,7 +201,7 @@ export async function createPeopleServer(options: PeopleServerOptions): Promise<
     reply.header('x-request-id', request.id);
     await limiters.byAddress(request);
   });
-  installHealth(app, options.ready);
+  installHealth(app, options);
   await installIdentityProxy(app, { ...options.identity, publicUrl: options.publicUrl });
   await app.register(async (api) => {
     acceptJsonOnly(api);
