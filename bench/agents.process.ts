@@ -1,5 +1,7 @@
 import { createPrivateKey, sign, type KeyObject } from 'node:crypto';
-import { WebSocket } from 'ws';
+import { once } from 'node:events';
+import { connect as connectTls, type ConnectionOptions } from 'node:tls';
+import { WebSocket, type ClientOptions } from 'ws';
 import { linkProtocol, type Command, type ServerFrame } from '#contract/agent-link.ts';
 import { payloadTypes, type Envelope } from '#contract/dsse.ts';
 import { maxResultsPerBatch, packResults, type CommandResult } from '#contract/results.ts';
@@ -65,6 +67,9 @@ class Agent {
   readonly #effects: Effects;
   readonly #identity: SimulatedAgent;
   readonly #key: KeyObject;
+  #socket: WebSocket | undefined;
+  /** As a real agent, it resumes its TLS session when it comes back. */
+  #session: Buffer | undefined;
   /** One count for the product, one for the peers. */
   readonly #seqs = { product: 0, peers: 0 };
 
@@ -81,7 +86,14 @@ class Agent {
       cert: certificatePem,
       key: keyPem,
       perMessageDeflate: false,
+      createConnection: ((options: ConnectionOptions) => {
+        const resumed = this.#session === undefined ? {} : { session: this.#session };
+        const raw = connectTls({ ...options, path: undefined, ...resumed });
+        raw.on('session', (fresh) => (this.#session = fresh));
+        return raw;
+      }) as NonNullable<ClientOptions['createConnection']>,
     });
+    this.#socket = socket;
     return new Promise((resolve, reject) => {
       socket.on('error', reject);
       socket.on('open', () => socket.send(JSON.stringify(this.#hello())));
@@ -97,6 +109,15 @@ class Agent {
         if (envelopes.length > 0) socket.send(JSON.stringify({ type: 'results', envelopes }));
       });
     });
+  }
+
+  /** Ends the connection, as when the way to the server is cut. */
+  async leave(): Promise<void> {
+    const socket = this.#socket;
+    if (socket === undefined) return;
+    const closed = once(socket, 'close');
+    socket.terminate();
+    await closed;
   }
 
   #hello() {
@@ -147,23 +168,44 @@ class Agent {
 }
 
 let effects: Effects | undefined;
+const connected: Agent[] = [];
 
-async function obey(message: { readonly connect: AgentsStart } | { readonly close: true }): Promise<object> {
+/** No more at once than the listener admits in a moment. */
+async function connectAll(agents: readonly Agent[], start: AgentsStart): Promise<void> {
+  for (let first = 0; first < agents.length; first += connectAtOnce) {
+    await Promise.all(agents.slice(first, first + connectAtOnce).map((agent) => agent.connect(start)));
+  }
+}
+
+/** Connects agents; those that are connected leave; those that have left come back; or all is closed. */
+export type AgentsMessage =
+  | { readonly connect: AgentsStart }
+  | { readonly leave: true }
+  | { readonly back: AgentsStart }
+  | { readonly close: true };
+
+async function obey(message: AgentsMessage): Promise<object> {
   if ('close' in message) {
     effects?.close();
     return {};
   }
+  if ('leave' in message) {
+    await Promise.all(connected.map((agent) => agent.leave()));
+    return {};
+  }
+  if ('back' in message) {
+    await connectAll(connected, message.back);
+    return { connected: connected.length };
+  }
   const start = message.connect;
   const counted = (effects ??= new Effects(start));
   const agents = start.fleet.agents.map((identity) => new Agent(identity, counted));
-  // No more at once than the listener admits in a moment.
-  for (let first = 0; first < agents.length; first += connectAtOnce) {
-    await Promise.all(agents.slice(first, first + connectAtOnce).map((agent) => agent.connect(start)));
-  }
+  await connectAll(agents, start);
+  connected.push(...agents);
   return { connected: agents.length };
 }
 
-process.on('message', (message: Parameters<typeof obey>[0]) => {
+process.on('message', (message: AgentsMessage) => {
   obey(message).then(
     (answer) => process.send?.(answer),
     (error: unknown) => {

@@ -121,6 +121,11 @@ export async function storeFleet(client: pg.Client, fleet: SimulatedFleet): Prom
       'insert into agents (id, tenant_id, host_id, result_public_key) values ($1, $2, $3, $4)',
       [agent.agentId, agent.tenantId, agent.hostId, Buffer.from(agent.resultPublicKey, 'base64')],
     );
+    await client.query(
+      `insert into agent_certificates (sha256, tenant_id, agent_id, generation, serial, not_after, first_used_at)
+       values ($1, $2, $3, 1, 'b0', now() + interval '1 day', now())`,
+      [Buffer.from(agent.certificateSha256, 'hex'), agent.tenantId, agent.agentId],
+    );
   }
 }
 
@@ -142,6 +147,6 @@ export async function createNaiveTables(client: pg.Client, fleet: SimulatedFleet
     select atlas_tenant_table('naive_commands');
     select atlas_tenant_table('naive_audit');
     select atlas_tenant_table('naive_heads');
-    analyze naive_heads;
+    analyze naive_heads, hosts, agents, agent_certificates;
   `);
 }

@@ -27,7 +27,7 @@ interface Connections {
 /** Seconds between heartbeats: longer than any scenario, so that none is measured by accident. */
 export const heartbeatS = 600;
 
-type Audited = ReturnType<typeof openAuditedDatabase>;
+export type Audited = ReturnType<typeof openAuditedDatabase>;
 
 /** The database with its audit writer and sealer, as the server composes them. */
 export function openAuditedDatabase({ app, system }: Connections) {
@@ -40,11 +40,15 @@ export function openAuditedDatabase({ app, system }: Connections) {
   const sealer = createSealer({ db, clock, log, key, memory, session: system });
   const audit = createAuditWriter({ db, clock, newId, onCommitted: sealer.wake });
   sealer.start();
-  return { db, audit, sealer, clock, log, directory, publicKeySpki: key.publicKeySpki };
+  return { db, audit, sealer, clock, log, directory, memory, publicKeySpki: key.publicKeySpki };
 }
 
 /** The listener with mutual TLS, and the commands with their sequencer behind it. */
-export function openCommands({ db, audit, clock, log }: Audited, fleet: SimulatedFleet) {
+export function openCommands(
+  { db, audit, clock, log }: Audited,
+  fleet: SimulatedFleet,
+  resultKeyOf: (tenantId: string, agentId: string) => Promise<Buffer | null>,
+) {
   const byId = new Map(fleet.agents.map((agent) => [agent.agentId, agent]));
   const tls = {
     keyPem: fleet.serverKeyPem,
@@ -67,8 +71,7 @@ export function openCommands({ db, audit, clock, log }: Audited, fleet: Simulate
     log,
     link,
     bundleFor: () => Promise.reject(new Error('nothing is released here')),
-    resultKeyOf: (_tenantId, agentId) =>
-      Promise.resolve(Buffer.from(byId.get(agentId)?.resultPublicKey ?? '', 'base64')),
+    resultKeyOf,
   });
   const known = (identity: AgentIdentity): SimulatedAgent => {
     const agent = byId.get(identity.agentId);

@@ -1,6 +1,5 @@
 import { rmSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
-import { toInstant } from '../server/src/platform/clock.ts';
 import { AppError } from '../server/src/platform/errors.ts';
 import { RawBullmq } from './bullmq.ts';
 import {
@@ -12,10 +11,10 @@ import {
   type RunReport,
 } from './drive.ts';
 import type { SimulatedAgent, SimulatedFleet } from './fleet.ts';
+import { openHosts } from './hosts.ts';
 import { Ledger } from './ledger.ts';
 import { NaiveCommands } from './naive.ts';
 import {
-  heartbeatS,
   openAuditedDatabase,
   openCommands,
   verifyLogs,
@@ -69,30 +68,21 @@ type SendFrame = ReturnType<typeof openCommands>['link']['send'];
 async function startServer(start: ServerStart) {
   const { fleet } = start;
   const audited = openAuditedDatabase(start);
-  const { link, service, known } = openCommands(audited, fleet);
+  const { link, service, known } = openCommands(audited, fleet, (tenantId, agentId) =>
+    hosts.agents.resultKeyOf(tenantId, agentId),
+  );
   const peers = openPeers(start, audited.db, link.send);
   const waiting = new WaitingCommands();
-  const byCertificate = new Map(fleet.agents.map((agent) => [agent.certificateSha256, agent]));
+  const hosts = openHosts({ audited, system: start.system, link, commands: service });
   // The other designs share the agents with the product: who gets a result is a matter of who asked.
   const asked = { design: 'atlas' as RunRequest['design'] };
   await link.start({
-    authenticate: (certificate) => {
-      const agent = byCertificate.get(certificate.sha256.toString('hex'));
-      return Promise.resolve(agent === undefined ? null : { ...agent, generation: 1 });
-    },
-    connected: async (identity) => {
-      const open = await service.connected(identity);
-      const resultsHeld = await service.resultsHeld(identity.tenantId, identity.agentId);
-      const serverTime = toInstant(audited.clock.now());
-      return [{ type: 'welcome', serverTime, heartbeatS, resultsHeld }, ...open];
-    },
-    disconnected: (identity) => Promise.resolve(service.disconnected(identity)),
-    cloned: () => Promise.resolve(),
+    ...hosts.handlers,
     frame: async (identity, frame) => {
       if (frame.type !== 'results') return;
       if (asked.design === 'bullmq') return peers?.raw.receive(frame);
       if (asked.design === 'naive') return peers?.naive.receive(known(identity), frame);
-      await service.receiveResults(identity, frame);
+      await hosts.handlers.frame(identity, frame);
       waiting.end(frame.envelopes);
     },
   });
@@ -117,6 +107,7 @@ async function startServer(start: ServerStart) {
       await peers?.raw.close();
       await link.stop();
       await service.stop();
+      await hosts.outbox.stop();
       await audited.sealer.stop();
       await audited.db.close();
       rmSync(audited.directory, { recursive: true, force: true });

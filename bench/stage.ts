@@ -20,6 +20,10 @@ export interface Stage {
   readonly agents: ChildProcess;
   /** Connects agents that are not: the first so many of them. */
   readonly connectMore: (count: number) => Promise<void>;
+  /** All connected agents leave at once. */
+  readonly leave: () => Promise<void>;
+  /** They come back. */
+  readonly comeBack: () => Promise<void>;
   /** Sees every tenant's rows. */
   readonly system: pg.Client;
   readonly stop: () => Promise<void>;
@@ -154,6 +158,8 @@ export async function openStage(options: StageOptions): Promise<Stage> {
       watched: { client, server, postgresPid: await readPid(client), redisPids },
       agents: simulated,
       connectMore,
+      leave: () => ask(simulated, { leave: true }),
+      comeBack: () => ask(simulated, { back: { port, fleet } }),
       system,
       stop: async () => {
         // A server that has ended already has said so to whoever asked it last.

@@ -84,34 +84,51 @@ async function compareHistories(stage: Stage): Promise<void> {
   tell('s14', figures, loadBefore);
 }
 
-/** Connects the rest of the agents and says what each has added to the server's memory and processor time. */
-async function measureConnections({ watched, connectMore }: Stage): Promise<void> {
+/** What `work` costs server and PostgreSQL for each connection, microseconds of processor time. */
+async function costOf(watched: Stage['watched'], connections: number, work: () => Promise<void>) {
+  const pids = [watched.server.pid ?? 0, watched.postgresPid];
+  const before = pids.map((pid) => treeCpuUs(pid));
+  await work();
+  const [serverUs = 0, postgresUs = 0] = pids.map(
+    (pid, index) => (treeCpuUs(pid) - (before[index] ?? 0)) / connections,
+  );
+  return { serverUs: Math.round(serverUs), postgresUs: Math.round(postgresUs) };
+}
+
+/** Seconds for a whole fleet, both cores at work on nothing else. */
+function wholeFleetS({ serverUs, postgresUs }: { serverUs: number; postgresUs: number }): number {
+  return Math.round(((serverUs + postgresUs) * wholeFleet) / cores / 1_000_000);
+}
+
+/**
+ * Connects the rest of the agents and says what each has added to the server's memory and processor time; then all leave
+ * and come back with their TLS sessions, as after a restart of the server.
+ */
+async function measureConnections({ watched, connectMore, leave, comeBack }: Stage): Promise<void> {
   const loadBefore = loadNow();
   const pid = watched.server.pid ?? 0;
-  const more = Number(values.agents) - firstAgents;
+  const all = Number(values.agents);
+  const more = all - firstAgents;
   await delay(settleMs);
-  const before = {
-    bytes: residentBytes(pid),
-    server: treeCpuUs(pid),
-    postgres: treeCpuUs(watched.postgresPid),
-  };
-  await connectMore(more);
-  const [serverUs, postgresUs] = [
-    (treeCpuUs(pid) - before.server) / more,
-    (treeCpuUs(watched.postgresPid) - before.postgres) / more,
-  ];
+  const bytesBefore = residentBytes(pid);
+  const first = await costOf(watched, more, () => connectMore(more));
   await delay(settleMs);
-  const connectionKb = round((residentBytes(pid) - before.bytes) / more / 1_000);
-  tell(
-    's04',
-    { connectionKb, connectionsBefore: firstAgents, connectionsAfter: firstAgents + more },
-    loadBefore,
-  );
+  const connectionKb = round((residentBytes(pid) - bytesBefore) / more / 1_000);
+  tell('s04', { connectionKb, connectionsBefore: firstAgents, connectionsAfter: all }, loadBefore);
+  const gone = await costOf(watched, all, async () => {
+    await leave();
+    await delay(settleMs);
+  });
+  const back = await costOf(watched, all, comeBack);
   const figures = {
-    serverUsPerConnection: Math.round(serverUs),
-    postgresUsPerConnection: Math.round(postgresUs),
-    /** Both cores at work on nothing else. */
-    wholeFleetBackS: Math.round(((serverUs + postgresUs) * wholeFleet) / cores / 1_000_000),
+    serverUsPerConnection: first.serverUs,
+    postgresUsPerConnection: first.postgresUs,
+    serverUsPerReturn: back.serverUs,
+    postgresUsPerReturn: back.postgresUs,
+    serverUsPerLeave: gone.serverUs,
+    postgresUsPerLeave: gone.postgresUs,
+    wholeFleetNewS: wholeFleetS(first),
+    wholeFleetBackS: wholeFleetS(back),
     wholeFleet,
   };
   tell('s05', figures, loadBefore);

@@ -17,6 +17,7 @@ export const drillGroups = [
   { name: 'Exercice : portails', prefix: 'edge', budget: { kind: 'max_unavailable', hosts: 1 } },
 ] as const;
 const perGroup = [1, 2, 3, 4];
+export const hostsPerGroup = perGroup.length;
 
 export const drillHosts = drillGroups.flatMap(({ prefix }) =>
   perGroup.map((number) => `${prefix}-${number}`),

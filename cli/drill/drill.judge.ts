@@ -1,6 +1,6 @@
 import type { HostRunSummary, RunDetail } from '#contract/runs.ts';
 import { terminalHostRunStates } from '#contract/run-transitions.ts';
-import { drillGroups, victims } from './drill.hosts.ts';
+import { drillGroups, hostsPerGroup, victims } from './drill.hosts.ts';
 import type { DrillHost } from './drill.hosts.ts';
 
 /** What the drill itself finds on one machine, beside what ATLAS says of it. */
@@ -23,13 +23,12 @@ const idle = new Set<string>([
   'cancelled',
   'superseded',
 ]);
-const mostDown: Readonly<Record<string, number>> = { data: 2, apps: 2, edge: 1 };
 
 /** Groups of which more members were being worked on at this moment than their budget allows. */
 export function overBudget(hostRuns: readonly HostRunSummary[]): string[] {
-  return drillGroups.flatMap(({ prefix }) => {
+  return drillGroups.flatMap(({ prefix, budget: { kind, hosts } }) => {
     const busy = hostRuns.filter(({ hostname, state }) => hostname.startsWith(prefix) && !idle.has(state));
-    return busy.length > (mostDown[prefix] ?? 0)
+    return busy.length > (kind === 'min_up' ? hostsPerGroup - hosts : hosts)
       ? [`${prefix}: ${busy.map(({ hostname }) => hostname).join(', ')}`]
       : [];
   });

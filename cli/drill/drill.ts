@@ -170,7 +170,9 @@ async function ask<T>(question: () => Promise<T>): Promise<T | undefined> {
   try {
     return await question();
   } catch (error) {
-    if (error instanceof ApiProblem && error.problem.status < 500) throw error;
+    // Fetch says with a TypeError that nobody answers.
+    const isAway = error instanceof ApiProblem ? error.problem.status >= 500 : error instanceof TypeError;
+    if (!isAway) throw error;
     return undefined;
   }
 }

@@ -149,8 +149,8 @@ function createPlanning(platform: Platform, ground: Ground, fleet: FleetModule) 
 }
 
 /** The agents' listener, with the certificates of the day. */
-function createLink({ clock, config, log }: Platform, agents: AgentsModule): AgentLink {
-  return createAgentLink({
+function createLink({ clock, config, log, metrics }: Platform, agents: AgentsModule): AgentLink {
+  const link = createAgentLink({
     ...config.agents,
     clock,
     log,
@@ -158,8 +158,21 @@ function createLink({ clock, config, log }: Platform, agents: AgentsModule): Age
     tls: async () => ({
       ...(await agents.authorities.serverTls()),
       clientRootsPem: await agents.authorities.clientRootsPem(),
+      ticketKeys: await agents.authorities.ticketKeys(),
     }),
   });
+  metrics.gauge('atlas_agents_connected', 'Agents connected to this process', link.count);
+  metrics.gauge(
+    'atlas_agent_handshakes_full',
+    'Whole TLS handshakes of agents since the start',
+    () => link.handshakes().full,
+  );
+  metrics.gauge(
+    'atlas_agent_handshakes_resumed',
+    'TLS sessions that agents resumed since the start',
+    () => link.handshakes().resumed,
+  );
+  return link;
 }
 
 /** Hosts, what is planned for them, what people release, what then happens. */
@@ -169,7 +182,7 @@ function createWork(platform: Platform, ground: Ground) {
   const emit = events.emit;
   // Names of what is made further down are used only once everything stands.
   const agents = createAgentsModule({
-    ...{ ...platform, emit },
+    ...{ ...platform, emit, emitAll: events.emitAll },
     trust: { chain: (tx) => trust.service.chain(tx) },
     fleet: { registerHost: (tx, host) => fleet.service.registerHost(tx, host) },
     enrolUrl: () => config.enrol.url,

@@ -186,8 +186,7 @@ class Handlers implements HostsHandlers {
   }
 
   async #policyFrames(tenantId: string, afterEpoch: number): Promise<ServerFrame[]> {
-    const { db, trust } = this.#deps;
-    const envelopes = await db.inTenant(tenantId, (tx) => trust.service.chain(tx, afterEpoch));
+    const envelopes = await this.#deps.trust.service.chainAfter(tenantId, afterEpoch);
     const frames: ServerFrame[] = [];
     for (let start = 0; start < envelopes.length; start += policiesPerFrame) {
       frames.push({ type: 'policy', envelopes: envelopes.slice(start, start + policiesPerFrame) });

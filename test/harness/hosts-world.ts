@@ -96,6 +96,9 @@ export async function startHostsWorld(
   const trust = createTrustModule(trustDeps);
   const agents = createAgentsModule({
     ...base,
+    emitAll: async (tx, all) => {
+      for (const event of all) await emit(tx, { ...event });
+    },
     secrets: createSecretStore(db, randomBytes(32)),
     trust: { chain: (tx) => trust.service.chain(tx) },
     fleet: { registerHost: (tx, host) => fleet.service.registerHost(tx, host) },
@@ -119,6 +122,7 @@ export async function startHostsWorld(
     tls: async () => ({
       ...(await agents.authorities.serverTls()),
       clientRootsPem: await agents.authorities.clientRootsPem(),
+      ticketKeys: await agents.authorities.ticketKeys(),
     }),
   });
   const enrolment = createEnrolmentListener({

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { isIP } from 'node:net';
+import { connect as connectTls, type ConnectionOptions } from 'node:tls';
 import { Value } from 'typebox/value';
 import { WebSocket } from 'ws';
 import type { ClientOptions, RawData } from 'ws';
@@ -38,6 +39,8 @@ export class AgentLink implements HostLink {
   #lastHeardMs: number | null = null;
   #isWelcome = false;
   #isStopped = false;
+  /** What makes the next handshake cheap for both sides, and the credentials of which it speaks. */
+  #resumable: { readonly of: string; readonly session: Buffer } | null = null;
 
   constructor(handlers: LinkHandlers, options: LinkOptions = {}) {
     this.#handlers = handlers;
@@ -107,6 +110,9 @@ export class AgentLink implements HostLink {
       maxPayload: maxFrameBytes,
       perMessageDeflate: false,
       followRedirects: false,
+      createConnection: this.#openTls(`${url} ${caPem} ${chainPem}`) as NonNullable<
+        ClientOptions['createConnection']
+      >,
     };
     const socket = new WebSocket(url, [linkProtocol], options);
     this.#socket = socket;
@@ -127,6 +133,18 @@ export class AgentLink implements HostLink {
       why = error.message;
     });
     socket.on('close', (code, reason) => this.#closed(code, reason.toString(), why));
+  }
+
+  /** Resumes the last TLS session with these credentials: a server to which a whole fleet comes back does half the work. */
+  #openTls(of: string) {
+    return (options: ConnectionOptions) => {
+      const { host = '', servername = isIP(host) === 0 ? host : '' } = options;
+      const session = this.#resumable?.of === of ? { session: this.#resumable.session } : {};
+      // The path of the request is no path of a socket file.
+      const socket = connectTls({ ...options, path: undefined, servername, ...session });
+      socket.on('session', (fresh) => (this.#resumable = { of, session: fresh }));
+      return socket;
+    };
   }
 
   #beat(socket: WebSocket): void {

@@ -2,10 +2,12 @@ import type { Envelope } from '#contract/dsse.ts';
 import type { LiveEvent } from '#contract/tenants.ts';
 import type { AuditWriter } from '../../platform/audit/auditWriter.ts';
 import type { Clock } from '../../platform/clock.ts';
-import type { Db, TenantTx } from '../../platform/db.ts';
+import type { Db, SystemTx, TenantTx } from '../../platform/db.ts';
 import type { NewId } from '../../platform/ids.ts';
 import type { Logger } from '../../platform/log.ts';
 import type { SecretStore } from '../../platform/secrets.ts';
+
+type EventDraft = Pick<LiveEvent, 'type' | 'subjectId' | 'data'>;
 
 /** What the agents feature needs of the others; main.ts hands it over. */
 export interface AgentsDeps {
@@ -15,7 +17,11 @@ export interface AgentsDeps {
   readonly newId: NewId;
   readonly log: Logger;
   readonly secrets: SecretStore;
-  readonly emit: (tx: TenantTx, event: Pick<LiveEvent, 'type' | 'subjectId' | 'data'>) => Promise<void>;
+  readonly emit: (tx: TenantTx, event: EventDraft) => Promise<void>;
+  readonly emitAll: (
+    tx: SystemTx,
+    events: readonly (EventDraft & { readonly tenantId: string })[],
+  ) => Promise<void>;
   readonly trust: {
     /** Every policy document since epoch 1, oldest first; empty before the first one. */
     readonly chain: (tx: TenantTx) => Promise<Envelope[]>;

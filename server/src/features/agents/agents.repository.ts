@@ -17,55 +17,57 @@ export interface KnownCertificate {
   readonly facts: CertificateFacts;
 }
 
-/** Looks a certificate up by its fingerprint, in any tenant: nothing else says yet whose it is. */
-export async function findCertificate(tx: SystemTx, sha256: Buffer): Promise<KnownCertificate | null> {
-  const row = await tx
-    .selectFrom('agent_certificates as c')
-    .innerJoin('agents as a', (join) =>
-      join.onRef('a.tenant_id', '=', 'c.tenant_id').onRef('a.id', '=', 'c.agent_id'),
-    )
-    .select((eb) => [
-      'c.tenant_id',
-      'c.agent_id',
-      'a.host_id',
-      'a.reach',
-      'c.generation',
-      'c.not_after',
-      'c.first_used_at',
-      'a.generation as agent_generation',
-      'a.revoked_at',
-      'a.clone_suspected_at',
-      eb
-        .exists(
-          eb
-            .selectFrom('agent_certificates as r')
-            .select('r.sha256')
-            .whereRef('r.tenant_id', '=', 'c.tenant_id')
-            .whereRef('r.agent_id', '=', 'c.agent_id')
-            .whereRef('r.generation', '=', 'c.generation')
-            .whereRef('r.sha256', '<>', 'c.sha256')
-            .where('r.first_used_at', 'is not', null),
-        )
-        .as('rival_used'),
-    ])
-    .where('c.sha256', '=', sha256)
-    .executeTakeFirst();
-  if (row === undefined) return null;
-  return {
-    tenantId: row.tenant_id,
-    agentId: row.agent_id,
-    hostId: row.host_id,
-    isVisited: row.reach === 'ssh',
-    facts: {
-      generation: row.generation,
-      notAfter: row.not_after,
-      used: row.first_used_at !== null,
-      rivalUsed: Boolean(row.rival_used),
-      agentGeneration: row.agent_generation,
-      revoked: row.revoked_at !== null,
-      cloneSuspected: row.clone_suspected_at !== null,
-    },
-  };
+interface CertificateRow {
+  readonly sha256: Buffer;
+  readonly tenant_id: string;
+  readonly agent_id: string;
+  readonly host_id: string;
+  readonly reach: string;
+  readonly generation: number;
+  readonly not_after: Date;
+  readonly first_used_at: Date | null;
+  readonly agent_generation: number;
+  readonly revoked_at: Date | null;
+  readonly clone_suspected_at: Date | null;
+  readonly rival_used: boolean;
+}
+
+/** Looks certificates up by their fingerprints, in any tenant: nothing else says yet whose they are. Answers in the order asked. */
+export async function findCertificates(
+  tx: SystemTx,
+  fingerprints: readonly Buffer[],
+): Promise<(KnownCertificate | null)[]> {
+  const { rows } = await sql<CertificateRow>`
+    /* prepared agents.findCertificates */
+    select c.sha256, c.tenant_id, c.agent_id, a.host_id, a.reach, c.generation, c.not_after, c.first_used_at,
+      a.generation as agent_generation, a.revoked_at, a.clone_suspected_at,
+      exists (
+        select from agent_certificates r
+        where r.tenant_id = c.tenant_id and r.agent_id = c.agent_id and r.generation = c.generation
+          and r.sha256 <> c.sha256 and r.first_used_at is not null) as rival_used
+    from agent_certificates c
+    join agents a on a.tenant_id = c.tenant_id and a.id = c.agent_id
+    where c.sha256 = any (${fingerprints}::bytea[])
+  `.execute(tx);
+  const known = new Map<string, KnownCertificate>();
+  for (const row of rows) {
+    known.set(row.sha256.toString('hex'), {
+      tenantId: row.tenant_id,
+      agentId: row.agent_id,
+      hostId: row.host_id,
+      isVisited: row.reach === 'ssh',
+      facts: {
+        generation: row.generation,
+        notAfter: row.not_after,
+        used: row.first_used_at !== null,
+        rivalUsed: row.rival_used,
+        agentGeneration: row.agent_generation,
+        revoked: row.revoked_at !== null,
+        cloneSuspected: row.clone_suspected_at !== null,
+      },
+    });
+  }
+  return fingerprints.map((sha256) => known.get(sha256.toString('hex')) ?? null);
 }
 
 export async function recordFirstUse(
@@ -120,6 +122,9 @@ export async function insertAgent(
 }
 
 export interface Connected {
+  readonly tenantId: string;
+  readonly agentId: string;
+  readonly hostId: string;
   readonly bootId: string;
   readonly bootedAt: string;
   readonly version: string;
@@ -128,53 +133,78 @@ export interface Connected {
 }
 
 /**
- * Notes a new connection. Returns its instant as the database writes it, or null when the agent was revoked or suspected
- * since it was recognised.
+ * Notes new connections. Returns the instant of each as the database writes it, by agent; those are missing that were
+ * revoked or suspected since they were recognised.
  */
-export async function recordConnected(tx: TenantTx, agentId: string, at: Connected): Promise<string | null> {
-  const row = await tx
-    .updateTable('agents')
-    .set({
-      connected_at: sql`now()`,
-      last_seen_at: sql`now()`,
-      boot_id: at.bootId,
-      booted_at: at.bootedAt,
-      version: at.version,
-      policy_epoch: at.policyEpoch,
-      lock_serial: at.lockSerial,
-    })
-    .where('id', '=', agentId)
-    .where('revoked_at', 'is', null)
-    .where('clone_suspected_at', 'is', null)
-    .returning(sql<string>`connected_at::text`.as('connectedAt'))
-    .executeTakeFirst();
-  return row?.connectedAt ?? null;
+export async function recordConnected(
+  tx: SystemTx,
+  connected: readonly Connected[],
+): Promise<Map<string, string>> {
+  // In one order, so that two nodes that write the same agents wait for one another and do not lock each other.
+  const sorted = [...connected].sort((a, b) => (a.agentId < b.agentId ? -1 : 1));
+  const { rows } = await sql<{ id: string; connectedAt: string }>`
+    /* prepared agents.recordConnected */
+    update agents a
+    set connected_at = now(), last_seen_at = now(), boot_id = c.boot_id, booted_at = c.booted_at, version = c.version,
+        policy_epoch = c.policy_epoch, lock_serial = c.lock_serial
+    from unnest(
+      ${sorted.map(({ tenantId }) => tenantId)}::uuid[],
+      ${sorted.map(({ agentId }) => agentId)}::uuid[],
+      ${sorted.map(({ bootId }) => bootId)}::text[],
+      ${sorted.map(({ bootedAt }) => bootedAt)}::timestamptz[],
+      ${sorted.map(({ version }) => version)}::text[],
+      ${sorted.map(({ policyEpoch }) => policyEpoch)}::int[],
+      ${sorted.map(({ lockSerial }) => lockSerial)}::int[]
+    ) as c (tenant_id, id, boot_id, booted_at, version, policy_epoch, lock_serial)
+    where a.tenant_id = c.tenant_id and a.id = c.id and a.revoked_at is null and a.clone_suspected_at is null
+    returning a.id, a.connected_at::text as "connectedAt"
+  `.execute(tx);
+  return new Map(rows.map(({ id, connectedAt }) => [id, connectedAt]));
 }
 
-/** SubjectPublicKeyInfo of the key with which a live agent signs; null when there is no such agent. */
-export async function resultKeyOf(tx: TenantTx, agentId: string): Promise<Buffer | null> {
-  const row = await tx
-    .selectFrom('agents')
-    .select('result_public_key')
-    .where('id', '=', agentId)
-    .where('revoked_at', 'is', null)
-    .executeTakeFirst();
-  return row?.result_public_key ?? null;
+/** SubjectPublicKeyInfo of the keys with which live agents sign, in the order asked; null where there is no such agent. */
+export async function resultKeysOf(
+  tx: SystemTx,
+  agents: readonly { readonly tenantId: string; readonly agentId: string }[],
+): Promise<(Buffer | null)[]> {
+  const { rows } = await sql<{ tenant_id: string; id: string; result_public_key: Buffer }>`
+    /* prepared agents.resultKeysOf */
+    select a.tenant_id, a.id, a.result_public_key
+    from unnest(
+      ${agents.map(({ tenantId }) => tenantId)}::uuid[],
+      ${agents.map(({ agentId }) => agentId)}::uuid[]
+    ) as q (tenant_id, id)
+    join agents a on a.tenant_id = q.tenant_id and a.id = q.id
+    where a.revoked_at is null
+  `.execute(tx);
+  const keys = new Map(rows.map((row) => [`${row.tenant_id} ${row.id}`, row.result_public_key]));
+  return agents.map(({ tenantId, agentId }) => keys.get(`${tenantId} ${agentId}`) ?? null);
 }
 
-/** Notes the end of the connection of that instant; false when the agent has opened another one since, perhaps on another node. */
-export async function recordDisconnected(
-  tx: TenantTx,
-  agentId: string,
-  connectedAt: string,
-): Promise<boolean> {
-  const { numUpdatedRows } = await tx
-    .updateTable('agents')
-    .set({ connected_at: null })
-    .where('id', '=', agentId)
-    .where('connected_at', '=', sql<Date>`${connectedAt}::timestamptz`)
-    .executeTakeFirst();
-  return numUpdatedRows === 1n;
+/** The end of one connection, of which the database wrote that it began at that instant. */
+export interface Ended {
+  readonly tenantId: string;
+  readonly agentId: string;
+  readonly hostId: string;
+  readonly connectedAt: string;
+}
+
+/** Notes ends of connections. Returns the agents that are gone: those are missing that have opened another one since, perhaps on another node. */
+export async function recordDisconnected(tx: SystemTx, ended: readonly Ended[]): Promise<Set<string>> {
+  const sorted = [...ended].sort((a, b) => (a.agentId < b.agentId ? -1 : 1));
+  const { rows } = await sql<{ id: string }>`
+    /* prepared agents.recordDisconnected */
+    update agents a
+    set connected_at = null
+    from unnest(
+      ${sorted.map(({ tenantId }) => tenantId)}::uuid[],
+      ${sorted.map(({ agentId }) => agentId)}::uuid[],
+      ${sorted.map(({ connectedAt }) => connectedAt)}::timestamptz[]
+    ) as e (tenant_id, id, connected_at)
+    where a.tenant_id = e.tenant_id and a.id = e.id and a.connected_at = e.connected_at
+    returning a.id
+  `.execute(tx);
+  return new Set(rows.map(({ id }) => id));
 }
 
 /** What the latest heartbeat of an agent said. */

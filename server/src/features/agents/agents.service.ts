@@ -2,6 +2,7 @@ import type { AgentFrame, ServerFrame } from '#contract/agent-link.ts';
 import type { AgentSummary } from '#contract/fleet.ts';
 import type { TenantTx } from '../../platform/db.ts';
 import { AppError } from '../../platform/errors.ts';
+import { createGather } from '../../platform/gather.ts';
 import { actorOf, type Actor } from '../../platform/http/caller.ts';
 import type { AgentsDeps, LinkControl } from './agents.deps.ts';
 import { judgeCertificate } from './agents.policy.ts';
@@ -43,6 +44,11 @@ export class AgentsService {
   /** When each agent that is connected here was noted, as the database says it: what fences the end of the connection. */
   readonly #connectedAt = new Map<string, string>();
   readonly #refusedAtMs = new Map<string, number>();
+  // A whole fleet may come back within a minute: what each of its connections asks and writes is shared.
+  readonly #recognise: (sha256: Buffer) => Promise<repository.KnownCertificate | null>;
+  readonly #note: (connected: repository.Connected) => Promise<string | null>;
+  readonly #end: (ended: repository.Ended) => Promise<void>;
+  readonly #resultKey: (agent: { tenantId: string; agentId: string }) => Promise<Buffer | null>;
   #flushing: Promise<void> = Promise.resolve();
   #timer: NodeJS.Timeout | undefined;
 
@@ -50,6 +56,17 @@ export class AgentsService {
     this.#deps = deps;
     this.#authorities = authorities;
     this.#control = control;
+    const { clock, db } = deps;
+    this.#recognise = createGather({
+      clock,
+      answer: (asked) => db.inSystem('agents.recognise', (tx) => repository.findCertificates(tx, asked)),
+    });
+    this.#resultKey = createGather({
+      clock,
+      answer: (asked) => db.inSystem('agents.readKeys', (tx) => repository.resultKeysOf(tx, asked)),
+    });
+    this.#note = createGather({ clock, answer: (connected) => this.#noteAll(connected) });
+    this.#end = createGather({ clock, answer: (ended) => this.#endAll(ended) });
   }
 
   /** One agent. Throws not_found. */
@@ -59,7 +76,7 @@ export class AgentsService {
 
   /** SubjectPublicKeyInfo of the key with which a live agent signs results; null when there is no such agent. */
   resultKeyOf(tenantId: string, agentId: string): Promise<Buffer | null> {
-    return this.#deps.db.inTenant(tenantId, (tx) => repository.resultKeyOf(tx, agentId));
+    return this.#resultKey({ tenantId, agentId });
   }
 
   /** Makes the agent of a host that SSH has adopted: it has no certificate. One that the host had before is revoked. */
@@ -109,9 +126,7 @@ export class AgentsService {
 
   /** The agent of a certificate, or null: unknown, of another tenant, revoked, expired, or a copy. */
   async authenticate(certificate: PresentedCertificate): Promise<AgentIdentity | null> {
-    const known = await this.#deps.db.inSystem('agents.recognise', (tx) =>
-      repository.findCertificate(tx, certificate.sha256),
-    );
+    const known = await this.#recognise(certificate.sha256);
     if (known?.tenantId !== certificate.tenantId || known.agentId !== certificate.agentId) {
       // The tenant's authority vouches for a certificate that we have not made: its key may be in other hands.
       await this.#refuse(certificate, 'certificate_unknown');
@@ -146,12 +161,8 @@ export class AgentsService {
   async connected(identity: AgentIdentity, hello: Hello): Promise<'welcome' | 'barred'> {
     const { agentId, hostId, tenantId } = identity;
     const { bootId, bootedAt, agentVersion: version, policyEpoch, lockSerial } = hello;
-    const connectedAt = await this.#deps.db.inTenant(tenantId, async (tx) => {
-      const at = { bootId, bootedAt, version, policyEpoch, lockSerial };
-      const noted = await repository.recordConnected(tx, agentId, at);
-      if (noted !== null) await this.#changed(tx, { agentId, hostId, state: 'connected' });
-      return noted;
-    });
+    const who = { tenantId, agentId, hostId };
+    const connectedAt = await this.#note({ ...who, bootId, bootedAt, version, policyEpoch, lockSerial });
     if (connectedAt === null) return 'barred';
     this.#connectedAt.set(agentId, connectedAt);
     this.#control().connected(agentId, bootId);
@@ -164,10 +175,7 @@ export class AgentsService {
     const connectedAt = this.#connectedAt.get(agentId);
     if (connectedAt === undefined) return;
     this.#connectedAt.delete(agentId);
-    await this.#deps.db.inTenant(tenantId, async (tx) => {
-      if (!(await repository.recordDisconnected(tx, agentId, connectedAt))) return;
-      await this.#changed(tx, { agentId, hostId, state: 'silent' });
-    });
+    await this.#end({ tenantId, agentId, hostId, connectedAt });
   }
 
   /** Remembers a heartbeat until the next flush. `witnessedTreeSize`: size of a checkpoint whose cosignature was verified. */
@@ -298,10 +306,33 @@ export class AgentsService {
     return summary;
   }
 
+  /** Notes connections, and says so to screens. The instant of each, or null, in the order given. */
+  async #noteAll(connected: readonly repository.Connected[]): Promise<(string | null)[]> {
+    const { db, emitAll } = this.#deps;
+    // Of two connections of one agent the last one counts; the other has been cut off already.
+    const last = [...new Map(connected.map((one) => [one.agentId, one])).values()];
+    const noted = await db.inSystem('agents.noteConnections', async (tx) => {
+      const instants = await repository.recordConnected(tx, last);
+      const there = last.filter(({ agentId }) => instants.has(agentId));
+      await emitAll(tx, allEvents(there, 'connected'));
+      return instants;
+    });
+    return connected.map(({ agentId }) => noted.get(agentId) ?? null);
+  }
+
+  /** Notes ends of connections, and says so to screens. */
+  async #endAll(ended: readonly repository.Ended[]): Promise<undefined[]> {
+    const { db, emitAll } = this.#deps;
+    await db.inSystem('agents.noteEnds', async (tx) => {
+      const gone = await repository.recordDisconnected(tx, ended);
+      const silent = ended.filter(({ agentId }) => gone.has(agentId));
+      await emitAll(tx, allEvents(silent, 'silent'));
+    });
+    return ended.map(() => undefined);
+  }
+
   async #changed(tx: TenantTx, change: { agentId: string; hostId: string; state: string }): Promise<void> {
-    const { agentId, hostId, state } = change;
-    await this.#deps.emit(tx, { type: 'agent.changed', subjectId: agentId, data: { hostId, state } });
-    await this.#deps.emit(tx, { type: 'host.changed', subjectId: hostId, data: { agentState: state } });
+    for (const event of eventsOf(change)) await this.#deps.emit(tx, event);
   }
 
   async #refuse(certificate: PresentedCertificate, code: string): Promise<void> {
@@ -323,4 +354,21 @@ export class AgentsService {
       }),
     );
   }
+}
+
+/** What screens are told when an agent comes, goes or is barred. */
+function eventsOf({ agentId, hostId, state }: { agentId: string; hostId: string; state: string }) {
+  return [
+    { type: 'agent.changed', subjectId: agentId, data: { hostId, state } },
+    { type: 'host.changed', subjectId: hostId, data: { agentState: state } },
+  ] as const;
+}
+
+function allEvents(
+  agents: readonly { readonly tenantId: string; readonly agentId: string; readonly hostId: string }[],
+  state: string,
+) {
+  return agents.flatMap(({ tenantId, agentId, hostId }) =>
+    eventsOf({ agentId, hostId, state }).map((event) => ({ ...event, tenantId })),
+  );
 }

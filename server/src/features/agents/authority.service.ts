@@ -1,5 +1,6 @@
 import 'reflect-metadata';
 import * as x509 from '@peculiar/x509';
+import { hkdfSync, randomBytes } from 'node:crypto';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { AgentsDeps, LinkControl } from './agents.deps.ts';
@@ -38,6 +39,9 @@ export interface ServerTls {
 }
 
 const serverAuthoritySecret = 'agents/server-authority';
+const ticketSecret = 'agents/link-tickets';
+const ticketKeyBytes = 48;
+const dayMs = 86_400_000;
 
 /** Keeps the authorities: who may sign for a tenant's agents, and who signs for this server. */
 export class AuthorityService {
@@ -91,6 +95,16 @@ export class AuthorityService {
     };
     this.#leaf = { tls, renewAtMs: nowMs + (serverCertificateLifeMs * 2) / 3 };
     return tls;
+  }
+
+  /**
+   * What seals the tickets with which agents resume their TLS sessions: the same on every node and after a restart, so that a
+   * whole fleet that comes back costs half; another one each day. Who an agent is, is looked up at every connection all the same.
+   */
+  async ticketKeys(): Promise<Buffer> {
+    const secret = await this.#deps.secrets.getOrCreate(ticketSecret, () => randomBytes(32));
+    const day = Math.floor(this.#deps.clock.now() / dayMs);
+    return Buffer.from(hkdfSync('sha256', secret, '', `tickets of day ${day}`, ticketKeyBytes));
   }
 
   #serverAuthority(): Promise<KeyedCertificate> {

@@ -3,7 +3,7 @@ import type { Command } from '#contract/agent-link.ts';
 import type { CommandResult } from '#contract/results.ts';
 import type { OrderStep } from '#contract/trust.ts';
 import { verbCatalogue, type Verb } from '#contract/verbs.ts';
-import type { AnyTx, SystemTx, TenantTx } from '../../platform/db.ts';
+import type { SystemTx, TenantTx } from '../../platform/db.ts';
 import { invariant } from '../../platform/errors.ts';
 import { firstIdOf } from '../../platform/ids.ts';
 import type { Database } from '../../platform/schema.gen.ts';
@@ -261,18 +261,6 @@ export async function listResults(
   });
 }
 
-/** Highest result sequence that is held for an agent; 0 when none is. */
-export async function lastSeq(tx: AnyTx, agentId: string): Promise<number> {
-  const row = await tx
-    .selectFrom('result_frames')
-    .select('last_seq')
-    .where('agent_id', '=', agentId)
-    .orderBy('last_seq', 'desc')
-    .limit(1)
-    .executeTakeFirst();
-  return row?.last_seq ?? 0;
-}
-
 const recentFrames = 500;
 
 /** Commands that the agent's newest frames answer. One that is missing here is sent again, and the agent repeats its answer. */
@@ -294,6 +282,40 @@ const readingLifeMs =
   3_600_000;
 /** Open readings that one agent may have; the oldest go first, the others when it comes again. */
 const maxOpenReadings = 10_000;
+
+/** What an agent that comes back is owed. */
+export interface Arrival {
+  /** Highest result sequence that is held; 0 when none is. */
+  readonly held: number;
+  /** Whether there may be readings that it has not answered. */
+  readonly mayBeAsked: boolean;
+}
+
+/** What agents that come back are owed, in the order asked. */
+export async function arrivals(
+  tx: SystemTx,
+  agents: readonly { readonly tenantId: string; readonly agentId: string }[],
+  nowMs: number,
+): Promise<Arrival[]> {
+  const { rows } = await sql<Arrival>`
+    /* prepared commands.arrivals */
+    select
+      coalesce((
+        select f.last_seq from result_frames f
+        where f.tenant_id = q.tenant_id and f.agent_id = q.agent_id
+        order by f.last_seq desc limit 1), 0) as held,
+      exists (
+        select from commands c
+        where c.tenant_id = q.tenant_id and c.agent_id = q.agent_id and c.id > ${firstIdOf(nowMs - readingLifeMs)}
+          and c.host_run_id is null and c.expires_at > now()) as "mayBeAsked"
+    from unnest(
+      ${agents.map(({ tenantId }) => tenantId)}::uuid[],
+      ${agents.map(({ agentId }) => agentId)}::uuid[]
+    ) with ordinality as q (tenant_id, agent_id, nth)
+    order by q.nth
+  `.execute(tx);
+  return rows;
+}
 
 /** Readings that the agent has not answered and that somebody still waits for, oldest first. */
 export async function openReadings(tx: TenantTx, agentId: string, nowMs: number): Promise<Command[]> {

@@ -6,6 +6,7 @@ import type { AuditWriter } from '../../platform/audit/auditWriter.ts';
 import type { Clock } from '../../platform/clock.ts';
 import type { Db, TenantTx } from '../../platform/db.ts';
 import { AppError, invariant } from '../../platform/errors.ts';
+import { createGather } from '../../platform/gather.ts';
 import type { NewId } from '../../platform/ids.ts';
 import type { Logger } from '../../platform/log.ts';
 import type { ReleaseBundle } from '#contract/trust.ts';
@@ -66,10 +67,16 @@ export class CommandsService {
   readonly #acknowledgements: Acknowledgements;
   readonly #sessions = new Map<string, Promise<Session>>();
   readonly #listeners: ResultsListener[] = [];
+  readonly #arrive: (agent: Pick<AgentRef, 'tenantId' | 'agentId'>) => Promise<repository.Arrival>;
 
   constructor(deps: CommandsDeps) {
     this.#deps = deps;
     this.#dispatch = new Dispatch(deps);
+    this.#arrive = createGather({
+      clock: deps.clock,
+      answer: (agents) =>
+        deps.db.inSystem('commands.readArrivals', (tx) => repository.arrivals(tx, agents, deps.clock.now())),
+    });
     this.#acknowledgements = new Acknowledgements((agentId, upTo) =>
       deps.link.send(agentId, { type: 'resultsHeld', upTo }),
     );
@@ -183,6 +190,9 @@ export class CommandsService {
     const handOver = this.#dispatch.connected(agent.agentId);
     this.#acknowledgements.forget(agent.agentId);
     this.#sessions.delete(agent.agentId);
+    const { held, mayBeAsked } = await this.#arrive(agent);
+    await this.#session(agent.tenantId, agent.agentId, held);
+    if (!mayBeAsked) return handOver([]);
     return handOver(
       await this.#deps.db.inTenant(agent.tenantId, (tx) => this.#openReadings(tx, agent.agentId)),
     );
@@ -245,10 +255,10 @@ export class CommandsService {
     }
   }
 
-  #session(tenantId: string, agentId: string): Promise<Session> {
+  #session(tenantId: string, agentId: string, held?: number): Promise<Session> {
     const known = this.#sessions.get(agentId);
     if (known !== undefined) return known;
-    const opened = this.#open(tenantId, agentId).catch((error: unknown) => {
+    const opened = this.#open(tenantId, agentId, held).catch((error: unknown) => {
       this.#sessions.delete(agentId);
       throw error;
     });
@@ -256,10 +266,10 @@ export class CommandsService {
     return opened;
   }
 
-  async #open(tenantId: string, agentId: string): Promise<Session> {
+  async #open(tenantId: string, agentId: string, known?: number): Promise<Session> {
     const spki = await this.#deps.resultKeyOf(tenantId, agentId);
     invariant(spki !== null, 'a connected agent has no result key');
-    const held = await this.#deps.db.inTenant(tenantId, (tx) => repository.lastSeq(tx, agentId));
+    const held = known ?? (await this.#arrive({ tenantId, agentId })).held;
     return { key: resultKey(spki), held };
   }
 

@@ -5,11 +5,11 @@ import type { FastifyInstance } from 'fastify';
 import type { LiveEvent, tenantRoutes } from '#contract/tenants.ts';
 import type { AuditWriter } from '../../platform/audit/auditWriter.ts';
 import { toInstant, type Clock } from '../../platform/clock.ts';
-import type { Db, TenantTx } from '../../platform/db.ts';
+import type { Db, SystemTx, TenantTx } from '../../platform/db.ts';
 import { actorOf, type Caller } from '../../platform/http/caller.ts';
 import type { RouteHandlers } from '../../platform/http/handlers.ts';
 import type { Logger } from '../../platform/log.ts';
-import type { Outbox } from '../../platform/outbox.ts';
+import type { Outbox, OutboxDraft } from '../../platform/outbox.ts';
 import type { Redis } from '../../platform/redis.ts';
 import type { JsonObject } from '../../platform/schema.gen.ts';
 import { EventHub } from './events.hub.ts';
@@ -31,9 +31,16 @@ export interface EventsDeps {
   readonly belongs: (who: Pick<Caller, 'kind' | 'id'>, tenantId: string) => Promise<boolean>;
 }
 
+type EventDraft = Pick<LiveEvent, 'type' | 'subjectId' | 'data'>;
+
 export interface EventsModule {
   /** Says that something changed, in the caller's transaction; screens hear it after the commit. */
-  readonly emit: (tx: TenantTx, event: Pick<LiveEvent, 'type' | 'subjectId' | 'data'>) => Promise<void>;
+  readonly emit: (tx: TenantTx, event: EventDraft) => Promise<void>;
+  /** Events of several tenants, from a platform job. */
+  readonly emitAll: (
+    tx: SystemTx,
+    events: readonly (EventDraft & { readonly tenantId: string })[],
+  ) => Promise<void>;
   readonly routes: RouteHandlers<typeof tenantRoutes, 'createLiveTicket' | 'listEvents'>;
   /** Adds the WebSocket. */
   readonly extend: (app: FastifyInstance) => Promise<void>;
@@ -74,6 +81,10 @@ function routesOf(deps: EventsDeps): EventsModule['routes'] {
   };
 }
 
+function draftOf({ type, subjectId, data }: EventDraft): OutboxDraft {
+  return { topic: eventTopic, payload: { type, subjectId, data: data as JsonObject } };
+}
+
 export function createEventsModule(deps: EventsDeps): EventsModule {
   const { db, log, outbox, redis, listener } = deps;
   const hub = new EventHub({ db, log });
@@ -89,8 +100,12 @@ export function createEventsModule(deps: EventsDeps): EventsModule {
     }),
   );
   return {
-    emit: (tx, { type, subjectId, data }) =>
-      outbox.publish(tx, [{ topic: eventTopic, payload: { type, subjectId, data: data as JsonObject } }]),
+    emit: (tx, event) => outbox.publish(tx, [draftOf(event)]),
+    emitAll: (tx, events) =>
+      outbox.publish(
+        tx,
+        events.map((event) => ({ ...draftOf(event), tenantId: event.tenantId })),
+      ),
     routes: routesOf(deps),
     extend: liveSocket({ ...deps, hub }),
     start: () => {

@@ -352,20 +352,6 @@ export async function replaceHostRun(tx: TenantTx, row: HostRunRow, by: string):
   return numUpdatedRows === 1n;
 }
 
-/** Live host runs of a tenant's agents, or of its runs. */
-export async function listLive(
-  tx: TenantTx,
-  filter: { readonly agentId?: string; readonly runId?: string },
-): Promise<{ readonly id: string; readonly state: HostRunState; readonly openCommandId: string | null }[]> {
-  let query = tx
-    .selectFrom('host_runs')
-    .select(['id', sql<HostRunState>`state`.as('state'), 'open_command_id as openCommandId'])
-    .where('ended_at', 'is', null);
-  if (filter.agentId !== undefined) query = query.where('agent_id', '=', filter.agentId);
-  if (filter.runId !== undefined) query = query.where('run_id', '=', filter.runId);
-  return query.orderBy('id').execute();
-}
-
 /** Counts for the report: hosts by how they ended, updates installed for good, the longest rollback in seconds. */
 export async function totalsOf(
   tx: TenantTx,

@@ -6,11 +6,13 @@ import type { AuditAction } from '#contract/audit.ts';
 import type { TargetDocument } from '#contract/trust.ts';
 import type { TenantTx } from '../../platform/db.ts';
 import { AppError, invariant } from '../../platform/errors.ts';
+import { createGather } from '../../platform/gather.ts';
 import { actorOf, type TenantActor } from '../../platform/http/caller.ts';
 import type { ReleasedRun } from '../releases/releases.module.ts';
 import { acceptHostRun } from './group-budget.repository.ts';
 import { isTerminal, plannedHostRun, type Terms } from './host-run.model.ts';
 import type { HostRunEngine } from './host-run.engine.ts';
+import { listLive, listLiveOf, type LiveHostRun } from './live-host-runs.repository.ts';
 import type { RunEngine } from './run.engine.ts';
 import { isLive, limitsOf } from './run.policy.ts';
 import { advanceTopic, type RunsDeps } from './runs.deps.ts';
@@ -48,10 +50,15 @@ function packagesOf(document: TargetDocument): PackageChange[] {
 export class RunsService {
   readonly #deps: RunsDeps;
   readonly #engines: Engines;
+  readonly #liveOf: (agent: Pick<AgentRef, 'tenantId' | 'agentId'>) => Promise<LiveHostRun[]>;
 
   constructor(deps: RunsDeps, engines: Engines) {
     this.#deps = deps;
     this.#engines = engines;
+    this.#liveOf = createGather({
+      clock: deps.clock,
+      answer: (agents) => deps.db.inSystem('runs.readLive', (tx) => listLiveOf(tx, agents)),
+    });
   }
 
   /** Makes the run of a release in the transaction that approves it. It starts once the approval is sealed and its window opens. */
@@ -203,10 +210,7 @@ export class RunsService {
 
   /** An agent said hello: what it was doing is asked for again, and a lost host goes on from where it was. */
   async agentConnected(agent: AgentRef, openCommands: readonly string[]): Promise<void> {
-    const live = await this.#deps.db.inTenant(agent.tenantId, (tx) =>
-      repository.listLive(tx, { agentId: agent.agentId }),
-    );
-    for (const { id, state, openCommandId } of live) {
+    for (const { id, state, openCommandId } of await this.#liveOf(agent)) {
       if (state === 'planned') continue;
       const knowsOpen = openCommandId !== null && openCommands.includes(openCommandId);
       await this.#engines.hosts.advance(agent.tenantId, id, [{ type: 'back', knowsOpen }]);
@@ -248,7 +252,7 @@ export class RunsService {
 
   /** Planned hosts wait for their wave, also under a lock; a cancellation ends them. */
   async #tellLive(tenantId: string, runId: string, event: 'cancel' | 'lock' | 'unlock'): Promise<void> {
-    const live = await this.#deps.db.inTenant(tenantId, (tx) => repository.listLive(tx, { runId }));
+    const live = await this.#deps.db.inTenant(tenantId, (tx) => listLive(tx, runId));
     const concerned = live.filter(({ state }) => event === 'cancel' || state !== 'planned');
     await this.#engines.runs.tell(
       tenantId,

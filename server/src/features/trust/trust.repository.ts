@@ -4,7 +4,7 @@ import type { ApproverKeySummary } from '#contract/releases.ts';
 import type { Static } from '#contract/schema.ts';
 import type { ApproverKey, LockDocument, PolicyDocument } from '#contract/trust.ts';
 import { toInstant } from '../../platform/clock.ts';
-import type { TenantTx } from '../../platform/db.ts';
+import type { SystemTx, TenantTx } from '../../platform/db.ts';
 import type { CurrentLock } from './lock.policy.ts';
 import type { SignedPolicy } from './trust.policy.ts';
 
@@ -34,6 +34,26 @@ export async function policyChain(tx: TenantTx, afterEpoch = 0): Promise<Envelop
     .orderBy('epoch')
     .execute();
   return rows.map(({ envelope }) => envelope as unknown as Envelope);
+}
+
+/** The policy documents of each tenant after the epoch that it asks from, oldest first, in the order asked. */
+export async function newerPolicies(
+  tx: SystemTx,
+  asked: readonly { readonly tenantId: string; readonly afterEpoch: number }[],
+): Promise<Envelope[][]> {
+  const { rows } = await sql<{ nth: number; envelope: Envelope }>`
+    /* prepared trust.newerPolicies */
+    select q.nth, p.envelope
+    from unnest(
+      ${asked.map(({ tenantId }) => tenantId)}::uuid[],
+      ${asked.map(({ afterEpoch }) => afterEpoch)}::int[]
+    ) with ordinality as q (tenant_id, epoch, nth)
+    join policy_documents p on p.tenant_id = q.tenant_id and p.epoch > q.epoch
+    order by q.nth, p.epoch
+  `.execute(tx);
+  const newer: Envelope[][] = asked.map(() => []);
+  for (const { nth, envelope } of rows) newer[nth - 1]?.push(envelope);
+  return newer;
 }
 
 export async function insertPolicy(

@@ -5,6 +5,7 @@ import { digestWords } from '#contract/words.ts';
 import { toInstant } from '../../platform/clock.ts';
 import { isUniqueViolation, type TenantTx } from '../../platform/db.ts';
 import { AppError } from '../../platform/errors.ts';
+import { createGather } from '../../platform/gather.ts';
 import { actorOf, type Actor } from '../../platform/http/caller.ts';
 import { sha256Hex, toCanonical } from './dsse.ts';
 import type { CurrentLock } from './lock.policy.ts';
@@ -31,10 +32,15 @@ export interface Draft {
 export class TrustService {
   readonly #deps: TrustDeps;
   readonly #listeners: () => TrustListeners;
+  readonly #newer: (asked: { readonly tenantId: string; readonly afterEpoch: number }) => Promise<Envelope[]>;
 
   constructor(deps: TrustDeps, listeners: () => TrustListeners) {
     this.#deps = deps;
     this.#listeners = listeners;
+    this.#newer = createGather({
+      clock: deps.clock,
+      answer: (asked) => deps.db.inSystem('trust.readNewer', (tx) => repository.newerPolicies(tx, asked)),
+    });
   }
 
   /** The policy document in force, or null before the first one. */
@@ -45,6 +51,11 @@ export class TrustService {
   /** Every policy document after `afterEpoch`, oldest first. */
   chain(tx: TenantTx, afterEpoch = 0): Promise<Envelope[]> {
     return repository.policyChain(tx, afterEpoch);
+  }
+
+  /** The policy documents of a tenant after an epoch, oldest first, for an agent that comes back. Agents that come together share the look. */
+  chainAfter(tenantId: string, afterEpoch: number): Promise<Envelope[]> {
+    return this.#newer({ tenantId, afterEpoch });
   }
 
   /** Keys of a person in the document in force. */

@@ -21,6 +21,8 @@ export interface LinkTls {
   readonly chainPem: string;
   /** Root certificates of the tenants. */
   readonly clientRootsPem: readonly string[];
+  /** 48 bytes that seal session tickets; of this process alone when absent. */
+  readonly ticketKeys?: Buffer;
 }
 
 export interface AgentLinkOptions {
@@ -44,6 +46,8 @@ export interface AgentLink extends HostsPort {
   readonly reloadTls: () => Promise<void>;
   /** How many agents are connected here. */
   readonly count: () => number;
+  /** TLS handshakes since the start: whole ones, and those that resumed a session at half the cost. */
+  readonly handshakes: () => { readonly full: number; readonly resumed: number };
   /** Asks so many agents to come back in a moment, to whichever node they like. */
   readonly release: (count: number) => void;
   /** An agent has said hello to another node: what is left of it here is its old connection, or a copy of the host. */
@@ -73,6 +77,7 @@ class WebSocketLink implements AgentLink {
   #handlers: HostsHandlers | undefined;
   #supervision: NodeJS.Timeout | undefined;
   #stopping = false;
+  readonly #handshakes = { full: 0, resumed: 0 };
 
   constructor(options: AgentLinkOptions) {
     this.#options = options;
@@ -89,7 +94,6 @@ class WebSocketLink implements AgentLink {
         requestCert: true,
         // Nobody without a valid certificate reaches the HTTP parser.
         rejectUnauthorized: true,
-        sessionTimeout: ticketLifeS,
         handshakeTimeout: 10_000,
         headersTimeout: 10_000,
         maxHeaderSize: 8192,
@@ -99,6 +103,9 @@ class WebSocketLink implements AgentLink {
     // Before TLS: a storm of reconnections must not spend the processor on handshakes; agents come back with jitter.
     server.prependListener('connection', (socket) => {
       if (!admission.take()) socket.destroy();
+    });
+    server.on('secureConnection', (socket) => {
+      this.#handshakes[socket.isSessionReused() ? 'resumed' : 'full'] += 1;
     });
     server.on('tlsClientError', (error: Error) =>
       this.#options.log.debug({ err: error }, 'a handshake of an agent failed'),
@@ -155,6 +162,8 @@ class WebSocketLink implements AgentLink {
 
   readonly count = (): number => this.#connections.size;
 
+  readonly handshakes = () => ({ ...this.#handshakes });
+
   readonly release = (count: number): void => {
     for (const connection of [...this.#connections.values()].slice(0, count)) {
       connection.close('closed', 'moved', movedReturnMs);
@@ -175,8 +184,13 @@ class WebSocketLink implements AgentLink {
   };
 
   async #secureContext() {
-    const { keyPem, chainPem, clientRootsPem } = await this.#options.tls();
-    return { key: keyPem, cert: chainPem, ca: [...clientRootsPem], minVersion: 'TLSv1.3' as const };
+    const { keyPem, chainPem, clientRootsPem, ticketKeys } = await this.#options.tls();
+    return {
+      ...{ key: keyPem, cert: chainPem, ca: [...clientRootsPem], minVersion: 'TLSv1.3' as const },
+      // A ticket of another listener is not taken for one of ours.
+      ...{ sessionIdContext: 'atlas-agents', sessionTimeout: ticketLifeS },
+      ...(ticketKeys === undefined ? {} : { ticketKeys }),
+    };
   }
 
   /** Spreads the return of the whole fleet over what the listener can take, at least five seconds. */
