@@ -8,9 +8,12 @@ export interface Frame {
   readonly stepMinutes: number;
 }
 
+/** The last minute that an instant of the contract can name: its years have four figures. */
+const endOfTime = Date.UTC(9999, 11, 31, 23, 59) / 60_000;
+
 /**
  * Whole steps around the asked time. Without a step, the shortest that gives few enough points.
- * @returns null when the time is empty, or the step gives too many points.
+ * @returns null when the time is empty or at the end of the calendar, or the step gives too many points.
  */
 export function frameOf(fromMinute: number, toMinute: number, stepS?: number): Frame | null {
   if (!(fromMinute < toMinute)) return null;
@@ -20,7 +23,7 @@ export function frameOf(fromMinute: number, toMinute: number, stepS?: number): F
     const from = Math.floor(fromMinute / stepMinutes) * stepMinutes;
     const to = Math.ceil(toMinute / stepMinutes) * stepMinutes;
     const points = (to - from) / stepMinutes;
-    if (points <= maxMetricPoints) return { from, to, stepMinutes };
+    if (points <= maxMetricPoints && to <= endOfTime) return { from, to, stepMinutes };
   }
   return null;
 }
