@@ -15,7 +15,7 @@ import {
 } from '#contract/schema.ts';
 import { tenantParams, TimeZone } from '#contract/tenants.ts';
 import { orderSteps } from '#contract/trust.ts';
-import { HealthCheck, PinnedPackage } from '#contract/verbs.ts';
+import { DrainedUnits, HealthCheck, HookWithinS, PinnedPackage } from '#contract/verbs.ts';
 
 /** What to install, how to guard it, when to restart and how to tell that the host is well. */
 export const MaintenancePolicyBody = Strict({
@@ -34,6 +34,8 @@ export const MaintenancePolicyBody = Strict({
     keepHours: Type.Integer({ minimum: 0, maximum: 8760 }),
   }),
   restart: OneOf(['if_required', 'always', 'never']),
+  /** How a host's work is taken away before it is changed, and brought back after it; absent: nothing is taken away. */
+  drain: Type.Optional(Strict({ hookWithinS: Type.Optional(HookWithinS), units: DrainedUnits })),
   health: Strict({
     checks: Type.Array(HealthCheck, { maxItems: 32 }),
     withinS: Type.Integer({ minimum: 5, maximum: 900 }),

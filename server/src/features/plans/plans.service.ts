@@ -20,7 +20,7 @@ import type { NewId } from '../../platform/ids.ts';
 import { byId, pageOf, type IdPage } from '../../platform/page.ts';
 import type { LiveEvent } from '#contract/tenants.ts';
 import type { PolicyDocument } from '#contract/trust.ts';
-import { planDocument } from './plan-document.policy.ts';
+import { drainLimitS, planDocument } from './plan-document.policy.ts';
 import type { PlanDocument } from './plan-document.policy.ts';
 import { planHosts } from './plans.policy.ts';
 import type { HostRelations, PlanCandidate, QuarantinedUpdate } from './plans.policy.ts';
@@ -333,7 +333,8 @@ export class PlansService {
     const history = historyOf(await this.#deps.history(tx, request.hostIds));
     const [relations, quarantined] = [await this.#deps.relations(tx), await this.#deps.quarantined(tx)];
     const { hosts: planned, refusals } = planHosts(policy, candidates, { now, relations, quarantined });
-    const { hosts, predictions } = predictHosts(planned, history);
+    const drainS = drainLimitS(policy);
+    const { hosts, predictions } = predictHosts(planned, drainS === null ? history : { ...history, drainS });
     const { hostIds, windowIds = [] } = request;
     const asked = { hostIds, expected: predictPlan(predictions, policy.waves.pauseS) };
     const { times } = this.#deps;
