@@ -1,6 +1,7 @@
 import { Type, type Static } from 'typebox';
 import { Envelope } from '#contract/dsse.ts';
 import { Inventory } from '#contract/inventory.ts';
+import { maxSamplesPerFrame, MetricSample, samplingPeriodS } from '#contract/metrics.ts';
 import {
   Base64Url,
   Count,
@@ -61,6 +62,8 @@ export const ServerFrame = Type.Union([
   }),
   Strict({ type: Type.Literal('certificate'), chainPem: Type.String({ maxLength: 20_000 }) }),
   Strict({ type: Type.Literal('refused'), code: Line(64), detail: Prose(500) }),
+  /** Measure the host this often and send what was measured. An agent that was never asked sends no measures. */
+  Strict({ type: Type.Literal('measure'), everyS: Type.Integer(samplingPeriodS) }),
 ]);
 
 /** Agent → server. */
@@ -103,6 +106,13 @@ export const AgentFrame = Type.Union([
     lines: Type.Array(Strict({ at: Instant, text: Prose(2000) }), { maxItems: 200 }),
   }),
   Strict({ type: Type.Literal('inventory'), inventory: Inventory }),
+  /** Measures, oldest first. Nobody acknowledges them, signs them or decides by them. */
+  Strict({
+    type: Type.Literal('metrics'),
+    samples: Type.Array(MetricSample, { minItems: 1, maxItems: maxSamplesPerFrame }),
+    /** Samples that the agent has thrown away since its last frame, because too many waited. */
+    dropped: Count,
+  }),
   Strict({
     type: Type.Literal('renew'),
     csrPem: Type.String({ maxLength: 8192 }),

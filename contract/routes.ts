@@ -3,6 +3,7 @@ import { feedRoutes } from '#contract/feeds.ts';
 import { fleetRoutes } from '#contract/fleet.ts';
 import { followUpRoutes } from '#contract/followups.ts';
 import { groupRoutes } from '#contract/groups.ts';
+import { metricsRoutes } from '#contract/metrics.ts';
 import { noticeRoutes } from '#contract/notices.ts';
 import { planRoutes } from '#contract/plans.ts';
 import { quarantineRoutes } from '#contract/quarantine.ts';
@@ -16,6 +17,7 @@ import { windowRoutes } from '#contract/windows.ts';
 export const routes = {
   ...tenantRoutes,
   ...fleetRoutes,
+  ...metricsRoutes,
   ...windowRoutes,
   ...feedRoutes,
   ...noticeRoutes,

@@ -12,12 +12,14 @@ const profiles: Readonly<Record<string, string>> = {
   standard: 'bench/standard.ts',
   load: 'bench/load.ts',
   noisy: 'bench/noisy.ts',
+  metrics: 'bench/metrics.ts',
 };
 
 /**
  * `bench [profile]`: measures on this machine. `smoke` compares the product with peers in the same session, status 1 when a
  * budget is not kept; `standard` measures what a long past and each connection cost; `load` offers commands at a constant rate, status 1 when one is lost or doubled;
- * `noisy` measures what a tenant waits beside one that asks twenty times as much.
+ * `noisy` measures what a tenant waits beside one that asks twenty times as much;
+ * `metrics` stores and packs a day of measures, status 1 when they take too much room.
  */
 export function registerBench(program: Command, context: CliContext): void {
   program
@@ -44,8 +46,8 @@ export function registerBench(program: Command, context: CliContext): void {
     )
     .description(
       context.text([
-        'mesure le coût d’une commande à côté d’autres conceptions (smoke), ou une charge constante sans perte (load)',
-        'measures the cost of a command beside other designs (smoke), or a constant load without loss (load)',
+        'mesure le coût d’une commande à côté d’autres conceptions (smoke), une charge constante sans perte (load) ou la place des mesures (metrics)',
+        'measures the cost of a command beside other designs (smoke), a constant load without loss (load), or the room of measures (metrics)',
       ]),
     )
     .action(async (profile: string, flags: Flags, command: Command) => {

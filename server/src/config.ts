@@ -3,10 +3,13 @@ import path from 'node:path';
 import envSchema from 'env-schema';
 import { Type, type Static, type TSchema } from 'typebox';
 import { splitAddresses, type DatabaseAccess } from './platform/primary/addresses.ts';
+import { samplingPeriodS } from '#contract/metrics.ts';
 
 const Port = (description: string) => Type.Integer({ minimum: 1, maximum: 65_535, description });
 const Text = (description: string, fallback?: string) =>
   Type.String({ description, minLength: 1, ...(fallback === undefined ? {} : { default: fallback }) });
+const Days = (limits: { minimum: number; maximum: number; default: number }, description: string) =>
+  Type.Integer({ ...limits, description });
 const Optional = <T extends TSchema>(schema: T) => Type.Optional(schema);
 
 const root = path.resolve(import.meta.dirname, '../..');
@@ -95,6 +98,23 @@ export const Environment = Type.Object({
   ATLAS_METRICS_PORT: Optional(
     Port('Port on 127.0.0.1 where Prometheus reads metrics; no metrics when absent'),
   ),
+  ATLAS_MEASURES_EVERY_S: Type.Integer({
+    ...samplingPeriodS,
+    default: 60,
+    description: 'How often each agent measures its host',
+  }),
+  ATLAS_MEASURES_RAW_DAYS: Days(
+    { minimum: 2, maximum: 6, default: 2 },
+    'How long single measures are kept, and taken from an agent that was cut off',
+  ),
+  ATLAS_MEASURES_PACKED_DAYS: Days(
+    { minimum: 7, maximum: 126, default: 90 },
+    'How long measures are kept by the minute, packed; up to seven days more, since they are given up by the week',
+  ),
+  ATLAS_MEASURES_ROLLED_UP_DAYS: Days(
+    { minimum: 366, maximum: 2002, default: 1826 },
+    'How long the least, mean and greatest values of each hour and day are kept; up to 91 days more',
+  ),
 });
 
 type Environment = Static<typeof Environment>;
@@ -139,6 +159,11 @@ export interface Config {
   /** Null: no mail is sent. */
   readonly smtp: SmtpAccess | null;
   readonly metricsPort: number | null;
+  /** Measures of hosts: seconds from one to the next, and days for which each form of them is kept. */
+  readonly measures: {
+    readonly everyS: number;
+    readonly retention: { readonly samples: number; readonly hours: number; readonly days: number };
+  };
   readonly version: string;
 }
 
@@ -252,6 +277,14 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env): Config
     logLevel: env.ATLAS_LOG_LEVEL,
     smtp: readSmtp(env),
     metricsPort: env.ATLAS_METRICS_PORT ?? null,
+    measures: {
+      everyS: env.ATLAS_MEASURES_EVERY_S,
+      retention: {
+        samples: env.ATLAS_MEASURES_RAW_DAYS,
+        hours: env.ATLAS_MEASURES_PACKED_DAYS,
+        days: env.ATLAS_MEASURES_ROLLED_UP_DAYS,
+      },
+    },
     version: readVersion(),
   };
 }

@@ -40,7 +40,8 @@ const forms: Readonly<Record<string, string>> = {
 function formOf(name: string, { enum: values, minimum, maximum }: Property): string {
   if (values !== undefined) return values.join(', ');
   const last = name.split('_').at(-1) ?? '';
-  const form = last === 'PORT' ? `TCP port, ${minimum} to ${maximum}` : forms[last];
+  const unit = { PORT: 'TCP port', S: 'seconds', DAYS: 'days' }[last];
+  const form = unit === undefined ? forms[last] : `${unit}, ${minimum} to ${maximum}`;
   if (form === undefined) throw new Error(`${name}: gen.main.ts knows no form or unit for "${last}"`);
   return form;
 }

@@ -14,6 +14,7 @@ import { createFleetModule, type FleetModule } from './features/fleet/fleet.modu
 import { countWork } from './features/fleet/fleet.work.ts';
 import { createFollowUpsModule } from './features/followups/followups.module.ts';
 import { createGroupsModule } from './features/groups/groups.module.ts';
+import { createMetricsModule } from './features/metrics/metrics.module.ts';
 import { createNoticesModule } from './features/notices/notices.module.ts';
 import { createPlansModule } from './features/plans/plans.module.ts';
 import { createPoliciesModule } from './features/policies/policies.module.ts';
@@ -122,7 +123,8 @@ function createGround(platform: Platform, doors: IdentityDoors) {
   const groups = createGroupsModule({ ...platform, emit: events.emit });
   const notices = createNoticesModule({ ...platform, emit: events.emit });
   const quarantine = createQuarantineModule(platform);
-  return { access, events, windows, tenants, audit, trust, groups, notices, quarantine };
+  const metrics = createMetricsModule({ ...platform, retention: config.measures.retention });
+  return { access, events, windows, tenants, audit, trust, groups, notices, quarantine, metrics };
 }
 
 type Ground = ReturnType<typeof createGround>;
@@ -266,6 +268,8 @@ function createHostsSide(platform: Platform, ground: Ground, work: Work) {
     ...platform,
     link: work.hosts,
     heartbeatS,
+    measureEveryS: config.measures.everyS,
+    metrics: ground.metrics.intake,
     addresses: presence.addresses,
     agents,
     audit: ground.audit.service,
@@ -327,6 +331,7 @@ export function createFeatures(platform: Platform, doors: IdentityDoors = identi
     parts.trust,
     parts.agents,
     parts.fleet,
+    parts.metrics,
     parts.reach,
     parts.groups,
     parts.notices,
@@ -351,12 +356,15 @@ export function createFeatures(platform: Platform, doors: IdentityDoors = identi
       runs.jobs.start();
       parts.notices.relay.start();
       parts.followUps.jobs.start();
+      parts.metrics.keeper.start();
     },
     stop: async () => {
       await parts.notices.relay.stop();
       await parts.followUps.jobs.stop();
+      await parts.metrics.keeper.stop();
       await runs.jobs.stop();
       if (config.roles.has('agents')) await hosts.stop();
+      await parts.metrics.intake.stop();
       await work.commands.service.stop();
       events.stop();
     },

@@ -8,6 +8,7 @@ import type { AgentsModule } from './features/agents/agents.module.ts';
 import type { AuditService } from './features/audit/audit.module.ts';
 import type { CommandsService } from './features/commands/commands.module.ts';
 import type { FleetService } from './features/fleet/fleet.module.ts';
+import type { MetricsModule } from './features/metrics/metrics.module.ts';
 import type { RunsService } from './features/runs/runs.module.ts';
 import type { TrustModule } from './features/trust/trust.module.ts';
 import type { AgentIdentity, HelloFrame, HostsHandlers, HostsPort, LaterFrame } from './hosts/port.ts';
@@ -29,8 +30,11 @@ export interface HostsDeps {
     'checkpointShown' | 'connected' | 'disconnected' | 'resultsHeld' | 'receiveResults'
   >;
   readonly runs: Pick<RunsService, 'agentConnected' | 'heard' | 'progress' | 'lockChanged'>;
+  readonly metrics: Pick<MetricsModule['intake'], 'record'>;
   readonly resultKeyOf: (tenantId: string, agentId: string) => Promise<Buffer | null>;
   readonly heartbeatS: number;
+  /** Seconds between two measurements of a host. */
+  readonly measureEveryS: number;
   /** Where agents may connect now. */
   readonly addresses: () => string[];
 }
@@ -82,6 +86,7 @@ class Handlers implements HostsHandlers {
       await trust.locks.frame(tenantId),
       ...(checkpoint === null ? [] : [checkpoint]),
       ...open,
+      { type: 'measure', everyS: this.#deps.measureEveryS },
     ];
   };
 
@@ -108,6 +113,8 @@ class Handlers implements HostsHandlers {
         return;
       case 'inventory':
         return this.#deps.fleet.recordInventory(identity.tenantId, identity.hostId, frame.inventory);
+      case 'metrics':
+        return this.#deps.metrics.record(identity, frame);
       case 'renew':
         return this.#answer(identity, () => this.#deps.agents.service.renew(identity, frame));
       case 'alarm':

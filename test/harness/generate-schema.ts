@@ -22,7 +22,8 @@ export async function generateSchema(): Promise<string> {
           '--type-mapping',
           '{"int8":"number"}',
           '--exclude-pattern',
-          'schema_migrations',
+          // Partitions are written and read through their tables.
+          '*.(schema_migrations|metric_{samples,hours,days}_+([0-9]))',
           '--log-level',
           'error',
         ],

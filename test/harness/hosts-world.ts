@@ -9,6 +9,7 @@ import { createAgentsModule } from '../../server/src/features/agents/agents.modu
 import { createAuditModule } from '../../server/src/features/audit/audit.module.ts';
 import { checkEvidence } from '../../server/src/features/commands/commands.module.ts';
 import { createFleetModule, type FleetModule } from '../../server/src/features/fleet/fleet.module.ts';
+import { createMetricsModule } from '../../server/src/features/metrics/metrics.module.ts';
 import { createTrustModule } from '../../server/src/features/trust/trust.module.ts';
 import { createAgentLink } from '../../server/src/hosts/agent-link/agentLink.ts';
 import { createEnrolmentListener } from '../../server/src/hosts/agent-link/enrolmentListener.ts';
@@ -69,7 +70,9 @@ function createClock(): Clock & { ahead: (ms: number) => void } {
 }
 
 /** The server's side of hosts on a real database, real TLS listeners and a real audit log; no people's API, no engine. */
-export async function startHostsWorld(options: { readonly heartbeatS?: number } = {}) {
+export async function startHostsWorld(
+  options: { readonly heartbeatS?: number; readonly maxWaitingSamples?: number } = {},
+) {
   const heartbeatS = options.heartbeatS ?? 10;
   const folder = await mkdtemp(path.join(tmpdir(), 'atlas-hosts-'));
   const database = await createTestDatabase();
@@ -145,10 +148,18 @@ export async function startHostsWorld(options: { readonly heartbeatS?: number } 
     disconnect: link.disconnect,
     authoritiesChanged: link.reloadTls,
   });
+  const metrics = createMetricsModule({
+    ...base,
+    metrics: { gauge: () => undefined },
+    retention: { samples: 2, hours: 90, days: 1826 },
+    ...(options.maxWaitingSamples === undefined ? {} : { maxWaiting: options.maxWaitingSamples }),
+  });
   const deps = {
     ...base,
     link,
     heartbeatS,
+    measureEveryS: 60,
+    metrics: metrics.intake,
     addresses: () => [],
     nodes: { tell: () => undefined, hear: () => undefined, missed: () => undefined },
     agents,
@@ -172,6 +183,7 @@ export async function startHostsWorld(options: { readonly heartbeatS?: number } 
     trustDeps,
     agents,
     fleet,
+    metrics,
     link,
     enrolment,
     offlineDirectory: path.join(folder, 'offline'),
@@ -187,6 +199,7 @@ export async function startHostsWorld(options: { readonly heartbeatS?: number } 
     stop: async () => {
       await enrolment.stop();
       await link.stop();
+      await metrics.intake.stop();
       await agents.service.flushLiveness();
       await running.stop();
       await database.drop();

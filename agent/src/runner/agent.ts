@@ -13,6 +13,7 @@ import { readBootedAt, readBootId, requestReboot } from '../host/boot.ts';
 import { Journal } from '../journal/journal.ts';
 import { AgentLink } from '../link/agentLink.ts';
 import type { HostLink } from '../link/hostLink.ts';
+import { createMeasuredLink } from '../link/measuredLink.ts';
 import { Renewal } from '../link/renewal.ts';
 import { ServerAddresses } from '../link/servers.ts';
 import { log } from '../log.ts';
@@ -106,7 +107,7 @@ export class Agent {
   static async open(
     stateRoot: string,
     hands: Hands | null = null,
-    createLink: CreateLink = (handlers) => new AgentLink(handlers),
+    createLink: CreateLink = (handlers) => createMeasuredLink(handlers, (own) => new AgentLink(own)),
   ): Promise<Agent> {
     const state = locateState(stateRoot);
     await prepareState(state);
@@ -296,7 +297,8 @@ export class Agent {
       case 'certificate':
         return this.#takeCertificate(frame.chainPem);
       case 'refused':
-        log('link.refused', { code: frame.code, detail: frame.detail });
+        return log('link.refused', { code: frame.code, detail: frame.detail });
+      case 'measure': // The link itself does that.
     }
   }
 

@@ -422,6 +422,57 @@ export interface Memberships {
   version: Generated<number>;
 }
 
+export interface MetricDays {
+  day: number;
+  host_id: string;
+  hours: Buffer;
+  slot: number;
+  tenant_id: Generated<string>;
+  whole: Buffer;
+}
+
+export interface MetricHours {
+  host_id: string;
+  hour: number;
+  packed: Buffer;
+  slot: number;
+  tenant_id: Generated<string>;
+}
+
+export interface MetricLateHours {
+  host_id: string;
+  hour: number;
+  tenant_id: Generated<string>;
+}
+
+export interface MetricPacking {
+  cursor_host: string | null;
+  cursor_tenant: string | null;
+  only_one: Generated<boolean>;
+  packed_until: number;
+}
+
+export interface MetricSamples {
+  cpu_busy: number | null;
+  disk_throughput: number | null;
+  host_id: string;
+  load1: number | null;
+  memory_used: number | null;
+  minute: number;
+  net_received: number | null;
+  net_sent: number | null;
+  root_used: number | null;
+  slot: number;
+  swap_used: number | null;
+  tenant_id: Generated<string>;
+}
+
+export interface MetricSlots {
+  period: number;
+  ring: string;
+  slot: number;
+}
+
 export interface Nodes {
   agents_url: string;
   connections: number;
@@ -776,6 +827,12 @@ export interface Database {
   lock_openings: LockOpenings;
   maintenance_policies: MaintenancePolicies;
   memberships: Memberships;
+  metric_days: MetricDays;
+  metric_hours: MetricHours;
+  metric_late_hours: MetricLateHours;
+  metric_packing: MetricPacking;
+  metric_samples: MetricSamples;
+  metric_slots: MetricSlots;
   nodes: Nodes;
   notice_mails: NoticeMails;
   notice_settings: NoticeSettings;

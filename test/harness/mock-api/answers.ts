@@ -8,6 +8,7 @@ import { digestWords } from '#contract/words.ts';
 import { agentOf, at, hostDetail, hosts, idOf, sha, sites, tenantId } from './fleetData.ts';
 import { followUpOf, followUps, noticeSettings, planNotices } from './followUpData.ts';
 import { dependencies, groups, relationsOf } from './groupData.ts';
+import { metricsOf } from './metricsData.ts';
 import { quarantines } from './quarantineData.ts';
 import { sshAccesses, sshHostKeys } from './reachData.ts';
 import { people, planDetail, plans, policy, preview, releaseDetail, releases, trust } from './releaseData.ts';
@@ -189,6 +190,7 @@ export const answers: Partial<Record<RouteName, Answer>> = {
   getFleetSummary: summary,
   listHosts,
   getHost: ({ params }) => found(hostDetail(params.hostId ?? '')),
+  getHostMetrics: ({ query }) => metricsOf(query),
   getHostRelations: ({ params }) => relationsOf(params.hostId ?? ''),
   listGroups: (call) => page(groups, call),
   listHostDependencies: (call) => page(dependencies, call),

@@ -1,5 +1,28 @@
+import type { Disk } from '../os/disk.ts';
 import { loop } from '../os/loop.ts';
-import { hostFaults, type Answer, type SimulatedHost } from './simulatedHost.ts';
+
+/** What a program of the host leaves behind. */
+export interface Answer {
+  readonly exitCode: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** The host around the services. */
+interface Surroundings {
+  readonly disk: Disk;
+  readonly bootId: string;
+  readonly isUp: boolean;
+  readonly isHealthy: boolean;
+  note(kind: 'drained' | 'back', of: string): void;
+  risk(probability: number, withinMs: number): void;
+}
+
+/** What goes wrong meanwhile, as probabilities. */
+interface Mishaps {
+  readonly atEffect: number;
+  readonly work: number;
+}
 
 const folder = '/var/lib/atlas-agent/guardian';
 const mark = `${folder}/drained`;
@@ -13,15 +36,17 @@ const valuesOf = (text: string | null, name: string): string[] =>
 
 /** The host's services and the site's own program, and the script that takes them away and brings them back. */
 export class SimulatedDrain {
-  readonly #host: SimulatedHost;
+  readonly #host: Surroundings;
+  readonly #faults: Mishaps;
   readonly #stopped = new Set<string>();
   #isBusy = false;
   #triedAtMs = -Infinity;
   /** The site sends nobody to this host. */
   isOut = false;
 
-  constructor(host: SimulatedHost) {
+  constructor(host: Surroundings, faults: Mishaps) {
     this.#host = host;
+    this.#faults = faults;
   }
 
   isStopped(unit: string): boolean {
@@ -102,13 +127,13 @@ export class SimulatedDrain {
     const acts = valuesOf(text, 'todo').map((line) => (): string | null => {
       const [kind, unit = ''] = line.split(' ');
       this.#note(`did=${line}`);
-      this.#host.risk(hostFaults.atEffect, 3000);
+      this.#host.risk(this.#faults.atEffect, 3000);
       if (kind === 'unit') this.#stopped.add(unit);
       else {
         this.isOut = true;
         this.#host.note('drained', runId);
       }
-      return loop.chance.happens(hostFaults.work) ? `${line} failed` : null;
+      return loop.chance.happens(this.#faults.work) ? `${line} failed` : null;
     });
     const done = (): null => {
       this.#note('drained_ms=1');
@@ -127,12 +152,12 @@ export class SimulatedDrain {
     const did = valuesOf(text, 'did').reverse();
     const acts = did.map((line) => (): string | null => {
       const [kind, unit = ''] = line.split(' ');
-      this.#host.risk(hostFaults.atEffect, 3000);
+      this.#host.risk(this.#faults.atEffect, 3000);
       if (kind === 'unit') {
         this.#stopped.delete(unit);
         return unit === 'app.service' && !this.#host.isHealthy ? `${unit} did not start` : null;
       }
-      if (loop.chance.happens(hostFaults.work)) return 'the program of the site failed';
+      if (loop.chance.happens(this.#faults.work)) return 'the program of the site failed';
       this.isOut = false;
       return null;
     });

@@ -1,6 +1,6 @@
 import { Disk, type DiskMachine } from '../os/disk.ts';
 import { loop, type Program } from '../os/loop.ts';
-import { SimulatedDrain } from './simulatedDrain.ts';
+import { SimulatedDrain, type Answer } from './simulatedDrain.ts';
 
 /** Packages in place, by name: their version. */
 export type Packages = Map<string, string>;
@@ -10,13 +10,6 @@ interface Subvolume {
   readonly uuid: string;
   readonly isReadOnly: boolean;
   packages: Packages;
-}
-
-/** What a program of the host leaves behind. */
-export interface Answer {
-  readonly exitCode: number;
-  readonly stdout: string;
-  readonly stderr: string;
 }
 
 /** Something that really happened to a host. */
@@ -65,7 +58,7 @@ export class SimulatedHost implements DiskMachine {
   bootId = '';
   bootedAtMs = 0;
   readonly effects: HostEffect[] = [];
-  readonly drain = new SimulatedDrain(this);
+  readonly drain = new SimulatedDrain(this, hostFaults);
   /** Called when a command begins to change packages. */
   onChange: (commandId: string) => void = () => undefined;
   /** Versions after which a service does not come up any more, as `name=version`. */

@@ -5,6 +5,7 @@ import { fleet } from './en/fleet.ts';
 import { followUps } from './en/followups.ts';
 import { frame } from './en/frame.ts';
 import { groups } from './en/groups.ts';
+import { metrics } from './en/metrics.ts';
 import { notices } from './en/notices.ts';
 import { plans } from './en/plans.ts';
 import { reach } from './en/reach.ts';
@@ -24,6 +25,7 @@ export const en: Readonly<Record<MessageKey, string>> = {
   ...followUps,
   ...frame,
   ...groups,
+  ...metrics,
   ...notices,
   ...plans,
   ...reach,

@@ -5,6 +5,7 @@ import { fleet } from './fr/fleet.ts';
 import { followUps } from './fr/followups.ts';
 import { frame } from './fr/frame.ts';
 import { groups } from './fr/groups.ts';
+import { metrics } from './fr/metrics.ts';
 import { notices } from './fr/notices.ts';
 import { plans } from './fr/plans.ts';
 import { reach } from './fr/reach.ts';
@@ -23,6 +24,7 @@ export const fr = {
   ...followUps,
   ...frame,
   ...groups,
+  ...metrics,
   ...notices,
   ...plans,
   ...reach,
