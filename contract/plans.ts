@@ -1,4 +1,5 @@
 import { Type, type Static } from 'typebox';
+import { EndedException, LeftOutUpdate } from '#contract/exceptions.ts';
 import { PendingUpdate } from '#contract/inventory.ts';
 import { defineRoute, NoContent, Page, pageQuery } from '#contract/route.ts';
 import {
@@ -177,6 +178,7 @@ export const PlanHost = Strict({
       'included_without_guard',
       'nothing_pending',
       'only_quarantined',
+      'only_exempted',
       'agent_not_connected',
       'agent_revoked',
       'inventory_stale',
@@ -198,9 +200,7 @@ export const PlanHost = Strict({
   packages: Type.Array(PinnedPackage),
   updates: Type.Array(PendingUpdate),
   /** Updates that the policy chooses and that are not installed, with the reason; absent when there are none. */
-  leftOut: Type.Optional(
-    Type.Array(Strict({ name: Line(128), version: Line(128), code: OneOf(['quarantined']) })),
-  ),
+  leftOut: Type.Optional(Type.Array(LeftOutUpdate)),
   downloadBytes: Count,
   restart: OneOf(['yes', 'if_required', 'no']),
   checks: Type.Array(HealthCheck),
@@ -257,6 +257,8 @@ export const PlanPreview = Strict({
         'hosts_without_guard',
         'hosts_excluded',
         'updates_left_out',
+        'updates_exempted',
+        'exception_ends_before',
         'may_not_fit',
         'does_not_fit',
       ]),
@@ -265,14 +267,12 @@ export const PlanPreview = Strict({
   ),
 });
 
-export const PlanState = OneOf(['planned', 'release_drafted', 'released', 'expired']);
-
 export const Plan = Strict({
   id: Uuid,
   title: Line(160),
   policyName: Line(120),
   sha256: Sha256Hex,
-  state: PlanState,
+  state: OneOf(['planned', 'release_drafted', 'released', 'expired']),
   notBefore: Instant,
   notAfter: Instant,
   createdBy: Uuid,
@@ -282,7 +282,12 @@ export const Plan = Strict({
   releaseId: OrNull(Uuid),
   runId: OrNull(Uuid),
 });
-export const PlanDetail = Strict({ plan: Plan, preview: PlanPreview });
+export const PlanDetail = Strict({
+  plan: Plan,
+  preview: PlanPreview,
+  /** Exceptions for which updates were left out and that have ended since; the plan stays as it is. */
+  endedExceptions: Type.Array(EndedException),
+});
 
 const planParams = Strict({ tenantId: Uuid, planId: Uuid });
 const policyParams = Strict({ tenantId: Uuid, policyId: Uuid });
