@@ -91,12 +91,15 @@ export const LeftOutUpdate = Strict({
 });
 
 /** An exception that a plan rests on and that has ended since. */
-export const EndedException = Strict({
+const EndedException = Strict({
   exceptionId: Uuid,
   reason: Prose(1000),
   how: OneOf(['expired', 'revoked']),
   endedAt: Instant,
 });
+
+/** Exceptions for which a plan left updates out and that have ended since; plan and run stay as they are. */
+export const EndedExceptions = Type.Array(EndedException);
 
 const exceptionParams = Strict({ tenantId: Uuid, exceptionId: Uuid });
 const WithReason = Strict({ reason: required(500) });

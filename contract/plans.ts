@@ -1,5 +1,5 @@
 import { Type, type Static } from 'typebox';
-import { EndedException, LeftOutUpdate } from '#contract/exceptions.ts';
+import { EndedExceptions, LeftOutUpdate } from '#contract/exceptions.ts';
 import { PendingUpdate } from '#contract/inventory.ts';
 import { defineRoute, NoContent, Page, pageQuery } from '#contract/route.ts';
 import {
@@ -16,7 +16,7 @@ import {
 } from '#contract/schema.ts';
 import { tenantParams, TimeZone } from '#contract/tenants.ts';
 import { orderSteps } from '#contract/trust.ts';
-import { HealthCheck, PinnedPackage } from '#contract/verbs.ts';
+import { DrainedUnits, HealthCheck, HookWithinS, PinnedPackage } from '#contract/verbs.ts';
 
 /** What to install, how to guard it, when to restart and how to tell that the host is well. */
 export const MaintenancePolicyBody = Strict({
@@ -35,6 +35,8 @@ export const MaintenancePolicyBody = Strict({
     keepHours: Type.Integer({ minimum: 0, maximum: 8760 }),
   }),
   restart: OneOf(['if_required', 'always', 'never']),
+  /** How a host's work is taken away before it is changed, and brought back after it; absent: nothing is taken away. */
+  drain: Type.Optional(Strict({ hookWithinS: Type.Optional(HookWithinS), units: DrainedUnits })),
   health: Strict({
     checks: Type.Array(HealthCheck, { maxItems: 32 }),
     withinS: Type.Integer({ minimum: 5, maximum: 900 }),
@@ -282,12 +284,7 @@ export const Plan = Strict({
   releaseId: OrNull(Uuid),
   runId: OrNull(Uuid),
 });
-export const PlanDetail = Strict({
-  plan: Plan,
-  preview: PlanPreview,
-  /** Exceptions for which updates were left out and that have ended since; the plan stays as it is. */
-  endedExceptions: Type.Array(EndedException),
-});
+export const PlanDetail = Strict({ plan: Plan, preview: PlanPreview, endedExceptions: EndedExceptions });
 
 const planParams = Strict({ tenantId: Uuid, planId: Uuid });
 const policyParams = Strict({ tenantId: Uuid, policyId: Uuid });

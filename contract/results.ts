@@ -50,6 +50,9 @@ export const resultCodes = [
   'packages_drifted',
   'digest_mismatch',
   'network',
+  'still_drained',
+  'drain_failed',
+  'undrain_failed',
   'package_failed',
   'dpkg_interrupted',
   'restart_required_first',
@@ -91,6 +94,10 @@ export const ResultFacts = Strict({
   rollbackBy: Type.Optional(OneOf(['order', 'agent', 'guardian'])),
   rollbackReason: Type.Optional(Prose(1000)),
   pendingUpdates: Type.Optional(Count),
+  /** Whether the host's work was away when the command had ended. */
+  drained: Type.Optional(Type.Boolean()),
+  /** Units that were running and were stopped for it. */
+  drainedUnits: Type.Optional(Type.Array(Line(220), { maxItems: 16 })),
 });
 
 /** What came of one command, whole. */

@@ -1,5 +1,5 @@
 import { Type, type Static } from 'typebox';
-import { EndedException } from '#contract/exceptions.ts';
+import { EndedExceptions } from '#contract/exceptions.ts';
 import { reaches } from '#contract/reach.ts';
 import { ResultFacts, outcomes, resultCodes } from '#contract/results.ts';
 import { defineRoute, Page, pageQuery } from '#contract/route.ts';
@@ -14,9 +14,11 @@ export const hostRunStates = [
   'guarding',
   'guarded',
   'downloading',
+  'draining',
   'installing',
   'awaiting_restart',
   'restarting',
+  'undraining',
   'verifying',
   'committing',
   'committed',
@@ -72,6 +74,9 @@ export const Decision = Strict({
     'check_failed',
     'install_failed',
     'download_failed',
+    'drain_failed',
+    'brought_back',
+    'undrain_failed',
     'restart_not_proven',
     'commit_confirmed',
     'silence_reverted',
@@ -189,7 +194,7 @@ export const RunDetail = Strict({
   hostRuns: Type.Array(HostRunSummary),
   decisions: Type.Array(Decision),
   /** Exceptions for which updates were left out and that had ended when the run began, or have by now. */
-  endedExceptions: Type.Array(EndedException),
+  endedExceptions: EndedExceptions,
   /** Filled when the run has ended: the entry of the report, with its audit index. */
   report: OrNull(
     Strict({

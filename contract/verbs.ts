@@ -46,6 +46,32 @@ export const HealthCheck = Type.Union([
   Strict({ kind: Type.Literal('approved_updates_installed') }),
 ]);
 
+/** Units of ATLAS itself are never stopped: nobody would be left to start them again. */
+const DrainedUnitName = Type.String({
+  pattern: '^(?!atlas-)[A-Za-z0-9_][A-Za-z0-9@_.:-]{0,199}\\.(service|socket|target|timer)$',
+});
+
+/** Seconds that the site's own programs on the host may take, each. */
+export const HookWithinS = Type.Integer({ minimum: 1, maximum: 300 });
+
+/** Units to stop, in this order, each with the seconds that it may take; started again in the reverse order. */
+export const DrainedUnits = Type.Array(
+  Strict({ unit: DrainedUnitName, withinS: Type.Integer({ minimum: 1, maximum: 90 }) }),
+  { maxItems: 16 },
+);
+
+/**
+ * How the host's work is taken away before a change. First the site's own program at its fixed place on the host, then the
+ * units. All limits together stay below the time limit of the verb.
+ */
+export const DrainArgs = Strict({
+  /** Absent: the site has no programs for it. */
+  hookWithinS: Type.Optional(HookWithinS),
+  units: DrainedUnits,
+  /** Seconds after which the host brings everything back by itself, whoever is silent. */
+  returnWithinS: Type.Integer({ minimum: 60, maximum: 90_000 }),
+});
+
 /** Time a check may take to turn green, tried again every two seconds. */
 export const HealthArgs = Strict({
   checks: Type.Array(HealthCheck, { minItems: 1, maxItems: 32 }),
@@ -84,6 +110,7 @@ export const verbCatalogue = {
   },
   'guard.create': { class: 'R2', idempotency: 'probe', timeoutS: 900, args: GuardCreateArgs },
   'updates.download': { class: 'R2', idempotency: 'natural', timeoutS: 3600, args: PackagesArgs },
+  'host.drain': { class: 'R2', idempotency: 'probe', timeoutS: 1800, args: DrainArgs },
   'updates.install': { class: 'R2', idempotency: 'probe', timeoutS: 7200, args: PackagesArgs },
   'host.restart': {
     class: 'R2',
@@ -91,6 +118,7 @@ export const verbCatalogue = {
     timeoutS: 1200,
     args: Strict({ onlyIfRequired: Type.Boolean() }),
   },
+  'host.undrain': { class: 'R2', idempotency: 'probe', timeoutS: 1800, args: Empty },
   'health.verify': { class: 'R2', idempotency: 'natural', timeoutS: 960, args: HealthArgs },
   'guard.commit': {
     class: 'R2',
@@ -110,6 +138,7 @@ export const verbCatalogueText = JSON.stringify(verbCatalogue);
 
 export type PinnedPackage = Static<typeof PinnedPackage>;
 export type HealthCheck = Static<typeof HealthCheck>;
+export type DrainArgs = Static<typeof DrainArgs>;
 export type HealthArgs = Static<typeof HealthArgs>;
 export type PackagesArgs = Static<typeof PackagesArgs>;
 export type GuardCreateArgs = Static<typeof GuardCreateArgs>;

@@ -1,13 +1,15 @@
 #!/bin/sh
 # Commit-confirm: turns the root back to a snapshot when an update was not confirmed in time, or at once when the agent
 # has decided so. Runs from a timer every five seconds, needs no agent, no server and no network.
-#   guardian [STATE]     STATE/guardian/armed holds the deadline, STATE/guardian/firing a decided revert.
+#   guardian [STATE]     STATE/guardian/armed holds the deadline, STATE/guardian/firing a decided revert,
+#                        STATE/guardian/drained what was taken away from the host for the change.
 set -u
 state=${1:-/var/lib/atlas-agent}
 root=${2:-/}
 dir=$state/guardian
 armed=$dir/armed
 firing=$dir/firing
+drained=$dir/drained
 boot=$(cat /proc/sys/kernel/random/boot_id)
 
 # Value of a name in a file of name=value lines; the last one wins, nothing is evaluated.
@@ -19,13 +21,13 @@ now_ms() {
   date +%s%3N
 }
 
-# True when the deadline NAME has passed: by the machine's age in the boot that set it, by the clock after a restart.
+# True when the deadline NAME of FILE has passed: by the machine's age in the boot that set it, by the clock after a restart.
 passed() {
-  if [ "$(value "$armed" boot_id)" = "$boot" ]; then
-    limit=$(value "$armed" "$1_uptime_s")
+  if [ "$(value "$1" boot_id)" = "$boot" ]; then
+    limit=$(value "$1" "$2_uptime_s")
     now=$(cut -d. -f1 /proc/uptime)
   else
-    limit=$(value "$armed" "$1_s")
+    limit=$(value "$1" "$2_s")
     now=$(date +%s)
   fi
   case $limit in '' | *[!0-9]*) return 1 ;; esac
@@ -33,13 +35,12 @@ passed() {
 }
 
 decide() {
-  [ -e "$armed" ] || exit 0
-  if passed deadline; then
+  if passed "$armed" deadline; then
     reason='no commit before the deadline'
-  elif passed silent; then
+  elif passed "$armed" silent; then
     reason='the server was silent after the checks were green'
   else
-    exit 0
+    return 0
   fi
   now=$(now_ms)
   # A commit takes the deadline away; one that comes while this is being written is heard.
@@ -51,14 +52,14 @@ decide() {
 
 revert() {
   snapshot=$(value "$firing" snapshot)
-  case $snapshot in "$state"/snapshots/*) ;; *) echo "guardian: no snapshot of ours: $snapshot" >&2; exit 1 ;; esac
+  case $snapshot in "$state"/snapshots/*) ;; *) echo "guardian: no snapshot of ours: $snapshot" >&2; return 1 ;; esac
   fresh=$snapshot.root
   # A revert that was cut short is taken up where it stopped.
-  [ -d "$fresh" ] || btrfs subvolume snapshot "$snapshot" "$fresh" >/dev/null || exit 1
-  new=$(btrfs inspect-internal rootid "$fresh") || exit 1
-  old=$(btrfs inspect-internal rootid "$root") || exit 1
+  [ -d "$fresh" ] || btrfs subvolume snapshot "$snapshot" "$fresh" >/dev/null || return 1
+  new=$(btrfs inspect-internal rootid "$fresh") || return 1
+  old=$(btrfs inspect-internal rootid "$root") || return 1
   if [ -z "$(value "$firing" switched_ms)" ]; then
-    btrfs subvolume set-default "$new" "$root" || exit 1
+    btrfs subvolume set-default "$new" "$root" || return 1
     printf 'new_root_id=%s\nold_root_id=%s\nswitched_ms=%s\n' "$new" "$old" "$(now_ms)" >>"$firing"
   fi
   btrfs filesystem sync "$root" >/dev/null
@@ -66,8 +67,18 @@ revert() {
   ${ATLAS_GUARDIAN_REBOOT:-systemctl reboot}
 }
 
-[ -e "$firing" ] || decide
-[ -e "$firing" ] || exit 0
-# After the restart the agent tells the story; the guardian has done its part.
-[ "$(value "$firing" boot_id)" = "$boot" ] || exit 0
-revert
+# The host's work comes back after its deadline, after a revert, one that failed too, and again after an attempt that failed.
+bring_back() {
+  [ -e "$drained" ] || return 0
+  [ -e "$firing" ] || [ -n "$(value "$drained" failed)" ] || passed "$drained" deadline || return 0
+  "${ATLAS_GUARDIAN_DRAIN:-/usr/lib/atlas-agent/drain}" "$state" retry
+}
+
+[ -e "$firing" ] || [ ! -e "$armed" ] || decide
+# After the restart the agent tells the story; the guardian has done its part of the revert.
+if [ -e "$firing" ] && [ "$(value "$firing" boot_id)" = "$boot" ]; then
+  revert && exit 0
+  bring_back
+  exit 1
+fi
+bring_back

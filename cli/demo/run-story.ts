@@ -10,9 +10,11 @@ const stateWords: Partial<Record<HostRunState, Text>> = {
   guarding: ['point de contrôle en cours', 'taking a checkpoint'],
   guarded: ['point de contrôle pris et relu', 'checkpoint taken and read again'],
   downloading: ['téléchargement des mises à jour validées', 'downloading the released updates'],
+  draining: ['mise à l’écart', 'draining'],
   installing: ['installation', 'installing'],
   awaiting_restart: ['redémarrage demandé', 'restart requested'],
   restarting: ['redémarrage', 'restarting'],
+  undraining: ['remise en service', 'back into service'],
   verifying: ['contrôles de santé', 'health checks'],
   committing: ['confirmation', 'confirming'],
   committed: ['mis à jour et confirmé', 'updated and confirmed'],
@@ -37,6 +39,7 @@ const reasonWords: Partial<Record<Decision['code'], Text>> = {
     'hearing nothing from the server, the guardian went back by itself',
   ],
   agent_reverted: ['l’agent est revenu seul en arrière', 'the agent went back by itself'],
+  undrain_failed: ['sa remise en service n’est pas acquise', 'it is not known to be back in service'],
   restart_not_proven: ['le redémarrage n’est pas prouvé', 'the restart is not proven'],
 };
 

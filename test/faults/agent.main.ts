@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import type { Verb } from '#contract/verbs.ts';
 import { enrol } from '../../agent/src/enrol/enrol.ts';
+import { Drainage } from '../../agent/src/guard/drainage.ts';
 import { Guardian } from '../../agent/src/guard/guardian.ts';
 import { HostRunStore } from '../../agent/src/guard/hostRunStore.ts';
 import { readBootId } from '../../agent/src/host/boot.ts';
@@ -47,6 +48,7 @@ async function createVerbs(directory: string): Promise<VerbTable> {
     bootId: await readBootId(),
     provider: new RecordingPackages(directory),
     guardian: new Guardian(state.root),
+    drainage: new Drainage(state.root),
     runs: new HostRunStore(state.runs),
     surveyGuard: () => Promise.resolve({ tier: 'none', reason: 'a test changes no disk' }),
     readRestartSignals: () => Promise.resolve({ isRequired: false, reasons: [], services: [] }),

@@ -141,6 +141,37 @@ function ordersFor(
   ];
 }
 
+const hookLog = '/root/site-hooks';
+
+/** A second service, and the site's own programs: they note when they ran, and whether the first service was up then. */
+async function installSite(host: LabHost): Promise<void> {
+  const program = (name: string) =>
+    `printf '#!/bin/sh\\n[ ! -e /root/slow ] || . /root/slow\\necho ${name} $(systemctl is-active nginx) >>${hookLog}\\n' >/etc/atlas/hooks/${name}`;
+  const unit = '[Service]\\nExecStart=/bin/sleep infinity\\n[Install]\\nWantedBy=multi-user.target\\n';
+  await host.exec(
+    `printf '${unit}' >/etc/systemd/system/lab-app.service && systemctl enable --now lab-app.service`,
+  );
+  await host.exec(
+    `mkdir -p /etc/atlas/hooks && ${program('drain')} && ${program('undrain')} && chmod 755 /etc/atlas/hooks/*`,
+  );
+}
+
+const drainOrders = (returnWithinS: number): Order[] => [
+  {
+    step: 'drain',
+    verb: 'host.drain',
+    args: {
+      hookWithinS: 30,
+      units: [
+        { unit: 'nginx.service', withinS: 30 },
+        { unit: 'lab-app.service', withinS: 30 },
+      ],
+      returnWithinS,
+    },
+  },
+  { step: 'undrain', verb: 'host.undrain', args: {} },
+];
+
 describe('the agent on a real Debian host', () => {
   it('updates real packages behind a snapshot, restarts, proves it and commits', async () => {
     const under = await HostUnderTest.create('agent-good', false);
@@ -223,5 +254,58 @@ describe('the agent on a real Debian host', () => {
     expect(guardian).toMatchObject({ outcome: 'succeeded', facts: { rollbackBy: 'guardian' } });
     console.log('rollback by the guardian', guardian.facts.phasesMs);
     await isBack();
+  });
+
+  it('takes the work of a host away and brings it back, through a dead agent, a rollback and a silent server', async () => {
+    const under = await HostUnderTest.create('agent-drain', true);
+    const { host } = under;
+    const updates = (await under.scan()).updates.filter(({ name }) => name === 'lab-portal');
+    await installSite(host);
+    const hooks = async () => (await host.exec(`cat ${hookLog}; rm -f ${hookLog}`)).stdout.trim().split('\n');
+    const units = async () =>
+      (await host.exec('systemctl is-active nginx lab-app')).stdout.trim().split('\n').join(' ');
+    const begin = async (returnWithinS = 900) => {
+      under.release([...ordersFor(pin(updates)), ...drainOrders(returnWithinS)]);
+      for (const step of ['preflight', 'guard', 'download'] as const)
+        expect(await under.run(step)).toMatchObject({ outcome: 'succeeded' });
+    };
+
+    await begin();
+    expect(await under.run('install')).toMatchObject({ outcome: 'refused', code: 'step_out_of_order' });
+    const drained = await under.run('drain');
+    expect(drained).toMatchObject({
+      outcome: 'succeeded',
+      facts: { drained: true, drainedUnits: ['nginx.service', 'lab-app.service'] },
+    });
+    expect([await units(), await hooks()]).toEqual(['inactive inactive', ['drain active']]);
+    expect(await under.run('undrain')).toMatchObject({ outcome: 'succeeded', facts: { drained: false } });
+    expect([await units(), await hooks()]).toEqual(['active active', ['undrain active']]);
+
+    // The agent dies while the site's program is at work: what it began goes on, and is not begun again.
+    await begin();
+    await host.exec('echo sleep 6 >/root/slow');
+    const cut = under.order('drain');
+    await new Promise((resolve) => setTimeout(resolve, 3000));
+    await host.exec('systemctl kill --kill-whom=main --signal=KILL atlas-agent.service');
+    const found = await under.result(({ commandId }) => commandId === cut, 60_000);
+    expect(found).toMatchObject({ outcome: 'succeeded', code: 'ok', facts: { drained: true } });
+    await host.exec('rm /root/slow');
+    expect([await units(), await hooks()]).toEqual(['inactive inactive', ['drain active']]);
+
+    // Turned back by order: the work comes back with the snapshot, without an order of its own.
+    expect(await under.run('install')).toMatchObject({ outcome: 'succeeded' });
+    const back = await under.run('rollback');
+    expect(back).toMatchObject({ outcome: 'succeeded', facts: { rollbackBy: 'order', drained: false } });
+    console.log('rollback of a drained host', back.facts.phasesMs);
+    expect([await units(), await hooks()]).toEqual(['active active', ['undrain active']]);
+
+    // Nobody speaks any more, and the agent is dead: the host brings its work back by itself.
+    await begin(60);
+    expect(await under.run('drain')).toMatchObject({ outcome: 'succeeded' });
+    await host.exec('systemctl mask --runtime --now atlas-agent.service');
+    await new Promise((resolve) => setTimeout(resolve, 50_000));
+    for (let tries = 0; tries < 20 && (await units()) !== 'active active'; tries += 1)
+      await new Promise((resolve) => setTimeout(resolve, 2000));
+    expect([await units(), await hooks()]).toEqual(['active active', ['drain active', 'undrain active']]);
   });
 });

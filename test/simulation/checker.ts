@@ -39,6 +39,7 @@ export async function faultsOf(
     ...(await falselySigned(world, hostRuns, entries)),
     ...outOfOrder(hostRuns, entries),
     ...outOfTime(world, hostRuns, entries),
+    ...(await leftDrained(world, hostRuns, entries)),
     ...overBudget(world, hostRuns, entries),
     ...unproven(world, hostRuns, entries),
     ...world.leftBroken,
@@ -129,7 +130,7 @@ function twice(world: SimulatedWorld): string[] {
       const effect = `${kind} ${of}`;
       const isNew = !seen.has(effect);
       seen.add(effect);
-      return isNew || kind === 'came_up' || kind === 'went_down'
+      return isNew || kind === 'came_up' || kind === 'went_down' || kind === 'back'
         ? []
         : [`I2: ${host.name}: ${kind} twice for ${of}`];
     });
@@ -253,8 +254,35 @@ function overBudget(
   });
 }
 
+/** I8: no host is checked while its work is away, and no host run ends like that unless people are told. */
+async function leftDrained(
+  world: SimulatedWorld,
+  hostRuns: readonly HostRunRow[],
+  entries: readonly EntryRow[],
+): Promise<string[]> {
+  const told = await world.query<{ id: string }>(
+    `select distinct host_run_id as id from run_decisions where code = 'undrain_failed'`,
+  );
+  const saidOf = new Set(told.map(({ id }) => id));
+  const checks = ordersOf(entries).filter(({ step }) => step === 'verify');
+  return hostRuns.flatMap(({ id, hostId, state }) => {
+    const host = world.hosts.find((one) => world.idsOf(one).hostId === hostId);
+    const isAway = (untilMs: number): boolean =>
+      host?.effects.findLast(
+        ({ kind, of, atMs }) => of === id && atMs <= untilMs && (kind === 'drained' || kind === 'back'),
+      )?.kind === 'drained';
+    const endedAtMs = entries[endOf(id, entries)]?.atMs;
+    const isUnsaid = endedAtMs !== undefined && isAway(endedAtMs) && !saidOf.has(id);
+    const isChecked = checks.some(({ hostRunId, atMs }) => hostRunId === id && isAway(atMs));
+    return [
+      ...(isUnsaid ? [`I8: ${host?.name} was ${state} with its work still away, unsaid`] : []),
+      ...(isChecked ? [`${host?.name} was checked with its work still away`] : []),
+    ];
+  });
+}
+
 /** Steps that lead to a change. */
-const leading = new Set(['preflight', 'guard', 'download', 'install']);
+const leading = new Set(['preflight', 'guard', 'download', 'drain', 'install']);
 /** What was decided at the same moment may still be written down. */
 const graceMs = 5000;
 

@@ -265,7 +265,7 @@ function blowAtSteps(world: SimulatedWorld, { mishaps: kinds, atEffect, isHarmle
     if (isPower) machine.goDown('power', loop.chance.between(5000, minute));
     else machine.killAgent();
   };
-  Object.assign(hostFaults, { atEffect, otherwise: atEffect / 30 });
+  Object.assign(hostFaults, { atEffect, otherwise: atEffect / 30, work: isHarmless ? 0 : 0.15 });
   hostFaults.strike = (machine) => accessFaults.strike(machine);
   world.isSpared = isHarmless;
   const deaths = isHarmless ? [0, 0.0002, 0.0005] : [0, 0.0005, 0.003];
@@ -284,7 +284,7 @@ function calm(world: SimulatedWorld): void {
     death: 0,
   });
   accessFaults.probability = 0;
-  Object.assign(hostFaults, { atEffect: 0, otherwise: 0 });
+  Object.assign(hostFaults, { atEffect: 0, otherwise: 0, work: 0 });
   Object.assign(packageFaults, { network: 0, busy: 0, script: 0 });
   network.slownessMs = 20;
   Object.assign(world.redis, { loss: 0, twice: 0, isDown: false });

@@ -138,6 +138,10 @@ function unlike(host: SimulatedHost, entries: readonly EntryRow[]): string[] {
       );
     if (details.verb === 'host.restart' && !happened('came_up'))
       faults.push(`I8: ${host.name} has signed that it restarted, and has not`);
+    if (details.verb === 'host.drain' && !happened('drained'))
+      faults.push(`I8: ${host.name} has signed that its work is away, and it is not`);
+    if (details.verb === 'host.undrain' && !happened('back'))
+      faults.push(`I8: ${host.name} has signed that its work is back, and it is not`);
     if (details.verb === 'updates.install' && !happened('in_place', subjectId))
       faults.push(`I8: ${host.name} has signed an installation that is not whole`);
   }

@@ -4,7 +4,7 @@ import { newId } from '../../server/src/platform/ids.ts';
 import type { TestDatabase } from '../harness/database.ts';
 import { SimulatedHost } from './host/simulatedHost.ts';
 import { bundleFor, forgetLogs, policyDigest, refresh, type Ground, type HostIds } from './ground.ts';
-import { ordersOf, packageNames } from './orders.ts';
+import { drainReturnS, ordersOf, packageNames } from './orders.ts';
 import { loop, type Machine, type Program } from './os/loop.ts';
 import { network } from './os/network.ts';
 import { closeBackends } from './os/pg.ts';
@@ -30,6 +30,8 @@ export interface RunWish {
   readonly failureThresholdPercent: number;
   readonly windowMs: number;
   readonly guarded: boolean;
+  /** The work of its hosts is taken away before they are changed. */
+  readonly drained: boolean;
 }
 
 export interface StoryLine {
@@ -248,7 +250,7 @@ export class SimulatedWorld {
         const ids = this.idsOf(host);
         const made = bundleFor(this.ground, ids, {
           ...terms,
-          orders: ordersOf(wish.guarded),
+          orders: ordersOf(wish),
           wave: wave + 1,
         });
         this.#bundles.set(`${releaseId} ${ids.hostId}`, made.bundle);
@@ -298,8 +300,10 @@ export class SimulatedWorld {
   /** Looks every now and then for a host that is down for longer than any guard of this world allows. */
   watchHosts(): void {
     const sinceMs = new Map<SimulatedHost, number>();
+    const outSinceMs = new Map<SimulatedHost, number>();
     const look = (): void => {
       loop.after(10_000, look, null);
+      this.#lookForDrained(outSinceMs);
       for (const host of this.hosts) {
         if (!host.isUp || host.isHealthy || !host.isGuarded) sinceMs.delete(host);
         else if (!sinceMs.has(host)) sinceMs.set(host, loop.nowMs);
@@ -308,6 +312,16 @@ export class SimulatedWorld {
       }
     };
     look();
+  }
+
+  /** A host that is up brings its work back by itself soon after its deadline, unless its own service does not come up. */
+  #lookForDrained(sinceMs: Map<SimulatedHost, number>): void {
+    for (const host of this.hosts) {
+      if (!host.isUp || !host.drain.isOut || !host.isHealthy) sinceMs.delete(host);
+      else if (!sinceMs.has(host)) sinceMs.set(host, loop.nowMs);
+      const outMs = loop.nowMs - (sinceMs.get(host) ?? loop.nowMs);
+      if (outMs > (drainReturnS + 900) * 1000) this.leftBroken.add(`${host.name} was left drained`);
+    }
   }
 
   /** Lets the server do something for somebody; what is refused or lost is nobody's fault. */

@@ -1,5 +1,5 @@
 import type { Decision } from '#contract/runs.ts';
-import type { HealthCheck } from '#contract/verbs.ts';
+import type { DrainArgs, HealthCheck } from '#contract/verbs.ts';
 import { t, tCode } from './messages/translate.state.svelte.ts';
 import { showBytes, showInstant, showNumber } from './show.ts';
 
@@ -65,6 +65,20 @@ export function sayCheck(check: HealthCheck): string {
     case 'approved_updates_installed':
       return t('check.approvedUpdates');
   }
+}
+
+/** What is taken away before a change, in its order; undefined when nothing is. */
+export function sayDrain(drain: Omit<DrainArgs, 'returnWithinS'> | undefined): string | undefined {
+  const { hookWithinS, units = [] } = drain ?? {};
+  const hook =
+    hookWithinS === undefined ? [] : [t('policyWords.drainHook', { seconds: String(hookWithinS) })];
+  const list = [
+    ...hook,
+    ...units.map(({ unit, withinS }) => t('policyWords.drainUnit', { unit, seconds: String(withinS) })),
+  ];
+  if (list.length === 0) return undefined;
+  const seconds = units.reduce((sum, { withinS }) => sum + withinS, hookWithinS ?? 0);
+  return t('policyWords.drain', { list: list.join(', '), seconds: String(seconds) });
 }
 
 /** A check as the agent names it in its results: the kind, a blank, and what is looked at. Unknown names stay as they are. */

@@ -1,4 +1,4 @@
-import { readFile, rename, rm } from 'node:fs/promises';
+import { open, readFile, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { runCommand, tailOf } from '../host/command.ts';
 import { readBootId } from '../host/boot.ts';
@@ -62,7 +62,8 @@ async function readLines(file: string): Promise<Map<string, string> | null> {
   }
 }
 
-async function uptimeS(): Promise<number> {
+/** Seconds since the host started. */
+export async function uptimeS(): Promise<number> {
   return Math.floor(Number((await readFile('/proc/uptime', 'utf8')).split(' ')[0]));
 }
 
@@ -175,7 +176,7 @@ export class Guardian {
 
   /**
    * Decides a revert now and lets the script do it. Without an order it needs the guard to be armed still: a commit may
-   * have been faster. @returns null when the restart is under way or not needed any more, else why not.
+   * have been faster. An order that finds the host on its way back already joins that. @returns null when the restart is under way or not needed any more, else why not.
    */
   async fire(decision: {
     readonly hostRunId: string;
@@ -186,6 +187,7 @@ export class Guardian {
     readonly commandId: string | null;
     readonly detectedAtMs: number;
   }): Promise<string | null> {
+    const bootId = await readBootId();
     const text = render({
       host_run_id: decision.hostRunId,
       release_id: decision.releaseId,
@@ -193,12 +195,18 @@ export class Guardian {
       by: decision.by,
       reason: oneLine(decision.reason),
       command_id: decision.commandId,
-      boot_id: await readBootId(),
+      boot_id: bootId,
       detected_ms: decision.detectedAtMs,
       decided_ms: Date.now(),
     });
     const isDecided = await this.#alone(async () => {
       if (decision.by !== 'order' && (await this.readArmed()) === null) return false;
+      const under = await this.readFiring();
+      if (decision.by === 'order' && under?.hostRunId === decision.hostRunId && under.bootId === bootId) {
+        // What the script has noted of the revert stands: written anew, it would turn the root a second time.
+        await this.#note({ by: 'order', command_id: decision.commandId });
+        return true;
+      }
       await writeDurably(this.#firing, text);
       await rm(this.#armed, { force: true });
       return true;
@@ -206,6 +214,17 @@ export class Guardian {
     if (!isDecided) return null;
     const done = await runCommand(this.#script, [this.#stateRoot], { timeoutMs: 120_000 });
     return done.exitCode === 0 ? null : tailOf(`${done.stdout}${done.stderr}`, 800);
+  }
+
+  /** Adds lines to the record of the revert, beside those of the script, which may be writing too. */
+  async #note(values: Record<string, string | null>): Promise<void> {
+    const record = await open(this.#firing, 'a');
+    try {
+      await record.writeFile(render(values));
+      await record.sync();
+    } finally {
+      await record.close();
+    }
   }
 
   /** Notes under which command id the agent will report a revert that no command asked for. */

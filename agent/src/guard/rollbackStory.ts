@@ -5,12 +5,14 @@ import type { CheckOutcome } from '../host/health.ts';
 import { createUuid7 } from '../runner/uuid7.ts';
 import { fail, succeed } from '../runner/verb.ts';
 import type { VerbOutcome } from '../runner/verb.ts';
+import type { Drainage } from './drainage.ts';
 import type { FiringRevert, Guardian } from './guardian.ts';
 import type { HostRunRecord, HostRunStore } from './hostRunStore.ts';
 
 /** What the telling of a finished rollback needs from the host. */
 export interface StoryDeps {
   readonly guardian: Guardian;
+  readonly drainage: Drainage;
   readonly runs: HostRunStore;
   readonly bootId: string;
   readonly agentStartedAtMs: number;
@@ -59,12 +61,21 @@ export function phasesOf(
   );
 }
 
+/** Nobody orders it any more: what was taken away for the change comes back with the host, before its checks. */
+async function bringBack({ drainage }: StoryDeps): Promise<{ drained?: boolean; fault: string | null }> {
+  if ((await drainage.read()) === null) return { fault: null };
+  const fault = await drainage.undrain();
+  return { drained: fault !== null, fault };
+}
+
 async function judge(firing: FiringRevert, run: HostRunRecord, deps: StoryDeps): Promise<VerbOutcome> {
+  const { fault, ...drained } = await bringBack(deps);
   const base: ResultFacts = {
     bootIdBefore: firing.bootId,
     bootIdAfter: deps.bootId,
     rollbackBy: firing.by,
     rollbackReason: firing.reason.slice(0, 1000),
+    ...drained,
     ...(run.snapshotUuid === null ? {} : { snapshotId: run.hostRunId, snapshotUuid: run.snapshotUuid }),
   };
   const rebootedAtMs = deps.agentStartedAtMs;
@@ -80,7 +91,7 @@ async function judge(firing: FiringRevert, run: HostRunRecord, deps: StoryDeps):
   return succeed(
     facts,
     'ok',
-    'the host runs from its snapshot again; the update is quarantined for this run',
+    `the host runs from its snapshot again; the update is quarantined for this run${fault === null ? '' : `; still drained: ${fault}`}`,
   );
 }
 

@@ -1,10 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { AgentFrame, Command, ServerFrame } from '#contract/agent-link.ts';
+import type { Command, ServerFrame } from '#contract/agent-link.ts';
 import { noteReplaced, readRestartSignals } from '../../providers/linux/restartSignals.ts';
 import { findProvider } from '../../providers/linux/findProvider.ts';
 import { loadIdentity, type Identity } from '../enrol/identity.ts';
 import { collectInventory } from '../facts/inventory.ts';
 import { cleanSnapshots } from '../guard/cleanup.ts';
+import { Drainage } from '../guard/drainage.ts';
 import { Guardian } from '../guard/guardian.ts';
 import { surveyGuard } from '../guard/guardTier.ts';
 import { HostRunStore } from '../guard/hostRunStore.ts';
@@ -21,9 +22,9 @@ import { checkLogProof } from '../verify/auditLog.check.ts';
 import { verifyRelease } from '../verify/command.verify.ts';
 import { isRefusal } from '../verify/refusal.ts';
 import { createVerbTable } from '../verbs/verbTable.ts';
-import { agentVersion } from '../version.ts';
 import type { AgentParts, CreateLink, Hands } from './agentParts.ts';
 import { asProse, CommandRunner, type Progress } from './commandRunner.ts';
+import { helloFrame } from './hello.ts';
 import { AgentMemory } from './memory.ts';
 import { ResultOutbox } from './outbox.ts';
 import { ReleaseStore } from './releaseStore.ts';
@@ -47,6 +48,7 @@ export class Agent {
   readonly #parts: AgentParts;
   readonly #startedAtMs = Date.now();
   readonly #guardian: Guardian;
+  readonly #drainage: Drainage;
   readonly #runs: HostRunStore;
   readonly #releases: ReleaseStore;
   readonly #policy: PinnedPolicy;
@@ -71,6 +73,7 @@ export class Agent {
     this.#parts = parts;
     this.failed = parts.journal.failed;
     this.#guardian = new Guardian(state.root);
+    this.#drainage = new Drainage(state.root);
     this.#runs = new HostRunStore(state.runs);
     this.#releases = new ReleaseStore(state.releases);
     this.#policy = new PinnedPolicy(state.identity, identity);
@@ -163,7 +166,7 @@ export class Agent {
   #createLink(): HostLink {
     return this.#parts.createLink({
       credentials: () => ({ ...this.#identity, url: this.#servers.next() }),
-      hello: () => this.#hello(),
+      hello: () => helloFrame(this.#parts, this.#identity, this.#policy.document.epoch),
       heartbeat: () => ({
         type: 'heartbeat',
         at: new Date().toISOString(),
@@ -182,25 +185,6 @@ export class Agent {
     });
   }
 
-  #hello(): AgentFrame {
-    const { journal, memory, bootId, bootedAt } = this.#parts;
-    return {
-      type: 'hello',
-      agentVersion,
-      bootId,
-      bootedAt,
-      generation: this.#identity.record.generation,
-      policyEpoch: this.#policy.document.epoch,
-      lockSerial: memory.lockSerial,
-      treeSize: memory.witnessed?.size ?? 0,
-      lastResultSeq: journal.index.lastSeq,
-      openCommands: journal.index
-        .open()
-        .slice(0, 1000)
-        .map((entry) => entry.command.commandId),
-    };
-  }
-
   #createVerbs(): VerbTable {
     const { state, bootId, provider, journal } = this.#parts;
     return createVerbTable({
@@ -208,6 +192,7 @@ export class Agent {
       bootId,
       provider,
       guardian: this.#guardian,
+      drainage: this.#drainage,
       runs: this.#runs,
       surveyGuard: () => surveyGuard(state.root),
       readRestartSignals,
@@ -381,6 +366,7 @@ export class Agent {
       provider,
       startedAtMs: this.#startedAtMs,
       guardian: this.#guardian,
+      drainage: this.#drainage,
       runs: this.#runs,
       runner: this.#runner,
       verbs: this.#verbs,

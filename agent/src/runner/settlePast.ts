@@ -1,4 +1,5 @@
 import { showSubvolume } from '../guard/btrfs.ts';
+import type { Drainage } from '../guard/drainage.ts';
 import type { Guardian } from '../guard/guardian.ts';
 import type { HostRunStore } from '../guard/hostRunStore.ts';
 import { tellRollback } from '../guard/rollbackStory.ts';
@@ -15,6 +16,7 @@ export interface PastDeps extends ResumptionDeps {
   readonly startedAtMs: number;
   readonly provider: PackageProvider | null;
   readonly guardian: Guardian;
+  readonly drainage: Drainage;
   readonly runs: HostRunStore;
 }
 
@@ -47,6 +49,7 @@ export async function settlePast(deps: PastDeps): Promise<void> {
   const past = deps.journal.index.open();
   const story = await tellRollback({
     guardian: deps.guardian,
+    drainage: deps.drainage,
     runs: deps.runs,
     bootId: deps.bootId,
     agentStartedAtMs: deps.startedAtMs,

@@ -127,6 +127,34 @@ describe('an armed guard', () => {
   });
 });
 
+describe('an order to go back', () => {
+  const decision = { hostRunId, releaseId: hostRunId, snapshotPath: '/snapshots/one', reason: 'red' };
+
+  it('joins the host that goes back by itself: the root is turned once, and the order has its answer', async () => {
+    const script = `#!/bin/sh
+file=$1/guardian/firing
+grep -q switched_ms "$file" || echo "switched_ms=$(grep -c . "$1/guardian/firing")" >>"$file"
+`;
+    await writeFile(path.join(directory, 'script'), script, { mode: 0o755 });
+    await guardian.arm({ ...decision, deadlineMs: nowMs + 600_000, silentDeadlineMs: null });
+    await guardian.fire({ ...decision, by: 'agent', commandId: null, detectedAtMs: nowMs });
+    const alone = await guardian.readFiring();
+    const commandId = '01935b6c-0000-7000-8000-000000000009';
+    await guardian.fire({ ...decision, by: 'order', commandId, detectedAtMs: nowMs + 5 });
+    expect(await guardian.readFiring()).toEqual({ ...alone, by: 'order', commandId });
+    expect(alone?.switchedAtMs).not.toBeNull();
+  });
+
+  it('of another host run is a revert of its own', async () => {
+    await writeFile(path.join(directory, 'script'), '#!/bin/sh\n', { mode: 0o755 });
+    await guardian.arm({ ...decision, deadlineMs: nowMs + 600_000, silentDeadlineMs: null });
+    await guardian.fire({ ...decision, by: 'agent', commandId: null, detectedAtMs: nowMs });
+    const other = { ...decision, hostRunId: '01935b6c-0000-7000-8000-000000000008' };
+    await guardian.fire({ ...other, by: 'order', commandId: null, detectedAtMs: nowMs });
+    expect((await guardian.readFiring())?.hostRunId).toBe(other.hostRunId);
+  });
+});
+
 describe('a commit at the same moment', () => {
   const revert = { hostRunId, releaseId: hostRunId, snapshotPath: '/snapshots/one' };
 

@@ -26,6 +26,11 @@ export function createPreflightVerb(deps: VerbDeps): VerbActions {
         restartRequired: restart.isRequired,
         restartReasons: [...restart.reasons],
       };
+      const drained = await deps.drainage.read();
+      if (drained !== null) {
+        await deps.drainage.giveBack();
+        return fail('still_drained', drained.failure ?? 'its work was taken away and is not back yet', facts);
+      }
       if (freeBytes < minFreeBytes)
         return fail('no_space', `${freeBytes} bytes free, ${minFreeBytes} wanted`, facts);
       if (deps.provider === null) return noProvider();

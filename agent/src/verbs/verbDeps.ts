@@ -1,5 +1,6 @@
 import type { Inventory } from '#contract/inventory.ts';
 import type { RestartSignals } from '../../providers/linux/restartSignals.ts';
+import type { Drainage } from '../guard/drainage.ts';
 import type { Guardian } from '../guard/guardian.ts';
 import type { GuardTier } from '../guard/guardTier.ts';
 import type { HostRunStore } from '../guard/hostRunStore.ts';
@@ -12,6 +13,7 @@ export interface VerbDeps {
   readonly bootId: string;
   readonly provider: PackageProvider | null;
   readonly guardian: Guardian;
+  readonly drainage: Drainage;
   readonly runs: HostRunStore;
   readonly surveyGuard: () => Promise<GuardTier>;
   readonly readRestartSignals: () => Promise<RestartSignals>;

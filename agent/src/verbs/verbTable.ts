@@ -1,4 +1,5 @@
 import type { VerbTable } from '../runner/verb.ts';
+import { createDrainVerb, createUndrainVerb } from './drainVerbs.ts';
 import { createGuardVerbs } from './guardVerbs.ts';
 import { createVerifyVerb } from './healthVerb.ts';
 import { createScanVerb, noopVerb } from './readVerbs.ts';
@@ -15,8 +16,10 @@ export function createVerbTable(deps: VerbDeps): VerbTable {
     'host.preflight': createPreflightVerb(deps),
     'guard.create': guard.create,
     'updates.download': createDownloadVerb(deps),
+    'host.drain': createDrainVerb(deps),
     'updates.install': createInstallVerb(deps),
     'host.restart': createRestartVerb(deps),
+    'host.undrain': createUndrainVerb(deps),
     'health.verify': createVerifyVerb(deps),
     'guard.commit': guard.commit,
     'guard.rollback': guard.rollback,

@@ -185,6 +185,57 @@ const refusals: [string, ResultCode, Case][] = [
   ],
 ];
 
+/** Orders of a host whose work is taken away before the change. */
+const drainOrders: Order[] = [
+  { step: 'drain', verb: 'host.drain', args: { units: [], returnWithinS: 600 } },
+  { step: 'undrain', verb: 'host.undrain', args: {} },
+];
+
+describe('a released command of a host that is drained', () => {
+  const ready: StepRecord[] = [...guarded, { step: 'download', state: 'succeeded' }];
+  const away: StepRecord[] = [...ready, { step: 'drain', state: 'succeeded' }];
+  const back: StepRecord[] = [...away, { step: 'undrain', state: 'succeeded' }];
+  const verdict = (step: Order['step'], past: readonly StepRecord[], bend = {}) =>
+    codeOf({
+      step,
+      bend: () => ({ target: { orders: [...sampleOrders, ...drainOrders] }, ...bend }),
+      view: () => viewOf({ past }),
+    });
+
+  it('takes the work away before the change and never after it', () => {
+    expect(verdict('drain', ready)).toBe('accepted');
+    expect(verdict('drain', guarded.slice(0, 1))).toBe('step_out_of_order');
+    expect(verdict('drain', [...away, { step: 'install', state: 'failed' }])).toBe('step_out_of_order');
+  });
+
+  it('changes nothing while the work is there, or there again', () => {
+    expect(verdict('install', ready)).toBe('step_out_of_order');
+    expect(verdict('install', [...ready, { step: 'drain', state: 'failed' }])).toBe('step_out_of_order');
+    expect(verdict('install', away)).toBe('accepted');
+    expect(verdict('install', back)).toBe('step_out_of_order');
+  });
+
+  it('keeps no state in which the work is away', () => {
+    const changed = (past: readonly StepRecord[]): StepRecord[] => [
+      ...away,
+      { step: 'install', state: 'succeeded' },
+      ...past,
+      { step: 'verify', state: 'succeeded' },
+    ];
+    expect(verdict('commit', changed([]))).toBe('step_out_of_order');
+    expect(verdict('commit', changed([{ step: 'undrain', state: 'succeeded' }]))).toBe('accepted');
+  });
+
+  it('brings the work back at any hour and after any end, once something was taken away', () => {
+    const over = { release: { notBefore: inPast(7200_000), notAfter: inPast(1000) } };
+    expect(verdict('undrain', away, over)).toBe('accepted');
+    expect(verdict('undrain', ready, over)).toBe('after_window');
+    expect(verdict('undrain', ready)).toBe('step_out_of_order');
+    expect(verdict('undrain', [...away, { step: 'rollback', state: 'succeeded' }])).toBe('accepted');
+    expect(verdict('drain', ready, over)).toBe('after_window');
+  });
+});
+
 describe('a released command, at this moment,', () => {
   it.each(refusals)('is refused for %s', (_why, code, test) => {
     expect(codeOf(test)).toBe(code);

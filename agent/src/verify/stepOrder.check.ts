@@ -31,11 +31,25 @@ function missingBefore(run: HostRun, ...steps: OrderStep[]): Refusal | null {
   return missing ? refuse('step_out_of_order', `${missing} has not succeeded in this host run`) : null;
 }
 
+/** What people want taken away before the change is away now: after the last drain nothing was brought back. */
+function isDrained(run: HostRun): boolean {
+  const last = run.history.findLastIndex(({ step }) => step === 'drain' || step === 'undrain');
+  return run.history[last]?.step === 'drain' && run.history[last].state === 'succeeded';
+}
+
+function checkDrain(run: HostRun): Refusal | null {
+  if (wasBegun(run, 'install'))
+    return refuse('step_out_of_order', 'after the change began there is nothing to drain for');
+  return missingBefore(run, 'preflight', 'guard', 'download');
+}
+
 function checkInstall(run: HostRun): Refusal | null {
   const tier = signedTier(run);
   if (tier === undefined) return refuse('guard_missing', 'no guard was ordered, not even the tier none');
   if (!hasSucceeded(run, 'guard'))
     return refuse('guard_missing', 'my journal has no guard for this host run');
+  if (isOrdered(run, 'drain') && !isDrained(run))
+    return refuse('step_out_of_order', 'the host is not drained');
   return missingBefore(run, 'preflight', 'download');
 }
 
@@ -45,6 +59,7 @@ function checkCommit(run: HostRun): Refusal | null {
   const lastChange = run.history.findLastIndex(
     (record) => record.step === 'install' || record.step === 'restart',
   );
+  if (isDrained(run)) return refuse('step_out_of_order', 'the host is still drained');
   const isGreen = run.history[lastVerify]?.state === 'succeeded';
   if (isGreen && lastVerify > lastChange) return null;
   return refuse('step_out_of_order', 'the last change was not verified');
@@ -63,8 +78,11 @@ const rules: Record<OrderStep, (run: HostRun) => Refusal | null> = {
       ? refuse('step_out_of_order', 'a snapshot after the change would guard nothing')
       : missingBefore(run, 'preflight'),
   download: (run) => missingBefore(run, 'preflight'),
+  drain: checkDrain,
   install: checkInstall,
   restart: (run) => missingBefore(run, 'preflight', 'install'),
+  undrain: (run) =>
+    wasBegun(run, 'drain') ? null : refuse('step_out_of_order', 'nothing was taken away in this host run'),
   verify: (run) => missingBefore(run, 'install'),
   commit: checkCommit,
   rollback: checkRollback,
@@ -72,8 +90,8 @@ const rules: Record<OrderStep, (run: HostRun) => Refusal | null> = {
 
 /** After the end of a host run only another host run may go on. */
 const stepsAfterEnd: Partial<Record<OrderStep, readonly OrderStep[]>> = {
-  rollback: ['rollback', 'verify'],
-  commit: ['commit', 'verify'],
+  rollback: ['rollback', 'verify', 'undrain'],
+  commit: ['commit', 'verify', 'undrain'],
 };
 
 /** Judges one step by what this agent's own journal says about the host run, never by what the server says. */

@@ -37,5 +37,7 @@ export function checkWindow(
   if (Math.max(view.nowMs, view.timeFloorMs) < Date.parse(release.notAfter)) return null;
   const isUnderWay = view.history.some((record) => record.step === 'install');
   if (isUnderWay && closingSteps.has(step)) return null;
+  // What was taken away comes back at any hour.
+  if (step === 'undrain' && view.history.some((record) => record.step === 'drain')) return null;
   return refuse('after_window', `closed at ${release.notAfter}`);
 }

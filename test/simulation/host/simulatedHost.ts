@@ -1,5 +1,6 @@
 import { Disk, type DiskMachine } from '../os/disk.ts';
 import { loop, type Program } from '../os/loop.ts';
+import { SimulatedDrain } from './simulatedDrain.ts';
 
 /** Packages in place, by name: their version. */
 export type Packages = Map<string, string>;
@@ -11,7 +12,8 @@ interface Subvolume {
   packages: Packages;
 }
 
-interface Answer {
+/** What a program of the host leaves behind. */
+export interface Answer {
   readonly exitCode: number;
   readonly stdout: string;
   readonly stderr: string;
@@ -20,7 +22,8 @@ interface Answer {
 /** Something that really happened to a host. */
 export interface HostEffect {
   readonly atMs: number;
-  readonly kind: 'installed' | 'in_place' | 'snapshot' | 'went_down' | 'came_up' | 'switched';
+  readonly kind:
+    'installed' | 'in_place' | 'snapshot' | 'went_down' | 'came_up' | 'switched' | 'drained' | 'back';
   /** Command, host run or boot that it belongs to. */
   readonly of: string;
 }
@@ -42,10 +45,12 @@ export const hostFaults = {
   atEffect: 0,
   /** Probability at any other program. */
   otherwise: 0,
+  /** Probability that a service or the site's program does not do what it is told. */
+  work: 0,
   strike: (_machine: SimulatedHost): void => undefined,
 };
 
-const effects = /^(guardian|systemctl reboot)/;
+const effects = /^(guardian|drain|systemctl reboot)/;
 
 /** Hosts of every world so far: what the agent's modules remember by path must not meet another world's. */
 let made = 0;
@@ -60,6 +65,7 @@ export class SimulatedHost implements DiskMachine {
   bootId = '';
   bootedAtMs = 0;
   readonly effects: HostEffect[] = [];
+  readonly drain = new SimulatedDrain(this);
   /** Called when a command begins to change packages. */
   onChange: (commandId: string) => void = () => undefined;
   /** Versions after which a service does not come up any more, as `name=version`. */
@@ -130,6 +136,7 @@ export class SimulatedHost implements DiskMachine {
     this.bootId = `${this.name}-boot-${this.#boots}`;
     this.bootedAtMs = loop.nowMs;
     this.#rootId = this.#defaultId;
+    this.drain.boot();
     for (const [id, state] of this.installs) if (state === 'running') this.installs.set(id, 'cut_short');
     this.note('came_up', this.bootId);
     this.#system = { name: `${this.name} system`, machine: this, alive: true, atDeath: [] };
@@ -191,6 +198,7 @@ export class SimulatedHost implements DiskMachine {
     this.risk(effects.test(line) ? hostFaults.atEffect : hostFaults.otherwise, 250);
     await loop.sleep(loop.chance.between(5, 200));
     if (line.startsWith('guardian')) return this.#revert();
+    if (line.startsWith('drain ')) return this.drain.run(args[1] ?? '');
     if (program === 'btrfs') return this.#btrfs(args);
     if (line === 'systemctl reboot') {
       this.#requestReboot();
@@ -198,7 +206,10 @@ export class SimulatedHost implements DiskMachine {
     }
     if (line === 'systemctl is-system-running') return ok('running\n');
     if (line === 'systemctl is-active atlas-guardian.timer') return ok('active\n');
-    if (line.startsWith('systemctl is-active ')) return this.#unit();
+    if (line.startsWith('systemctl is-active '))
+      return this.drain.isStopped(args[1] ?? '')
+        ? { exitCode: 3, stdout: 'inactive\n', stderr: '' }
+        : this.#unit();
     return ok();
   }
 
@@ -268,7 +279,10 @@ export class SimulatedHost implements DiskMachine {
     const armed = this.disk.text(`${stateRoot}/guardian/armed`);
     const firing = this.disk.text(`${stateRoot}/guardian/firing`);
     if (firing === null && armed !== null) this.#decide(armed);
-    if (this.disk.text(`${stateRoot}/guardian/firing`) !== null) this.#revert();
+    const decided = this.disk.text(`${stateRoot}/guardian/firing`);
+    const isHere = decided !== null && valueOf(decided, 'boot_id') === this.bootId;
+    if (isHere && this.#revert().exitCode === 0) return;
+    this.drain.watch(decided !== null, (text) => this.#passed(text, 'deadline'));
   }
 
   #passed(armed: string, name: string): boolean {

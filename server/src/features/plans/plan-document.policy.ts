@@ -1,6 +1,10 @@
 import type { MaintenancePolicy, MaintenancePolicyBody, PlanHost, PlanPreview } from '#contract/plans.ts';
 import type { Order } from '#contract/trust.ts';
+import type { DrainArgs } from '#contract/verbs.ts';
 import { minFreeBytes } from './plans.policy.ts';
+
+/** The guard goes first: a host that it turns back brings its work back with it. */
+const afterConfirmS = 300;
 
 /** One included host in the document whose digest is released. */
 export interface PlannedTarget {
@@ -40,6 +44,20 @@ function checksOfRestoredHost(host: PlanHost): PlanHost['checks'] {
   return own.length > 0 ? own : [{ kind: 'command', id: 'dpkg_audit_clean' }];
 }
 
+/** Seconds that taking a host's work away may take at most; null when the policy takes nothing away. */
+export function drainLimitS({ drain }: Pick<MaintenancePolicyBody, 'drain'>): number | null {
+  if (drain === undefined || (drain.units.length === 0 && drain.hookWithinS === undefined)) return null;
+  return drain.units.reduce((sum, { withinS }) => sum + withinS, drain.hookWithinS ?? 0);
+}
+
+/** What is taken away before the change, and when the host brings it back by itself: once it must have been confirmed. */
+function drainArgs(policy: MaintenancePolicyBody): DrainArgs | null {
+  const { drain, commitConfirm } = policy;
+  const takingS = drainLimitS(policy);
+  if (drain === undefined || takingS === null) return null;
+  return { ...drain, returnWithinS: takingS + commitConfirm.confirmWithinS + afterConfirmS };
+}
+
 /** Everything that one host may be told in this run, in the order in which it may happen. */
 export function ordersFor(policy: MaintenancePolicyBody, host: PlanHost): Order[] {
   const free = minFreeBytes(policy, host.downloadBytes);
@@ -49,8 +67,10 @@ export function ordersFor(policy: MaintenancePolicyBody, host: PlanHost): Order[
     { step: 'preflight', verb: 'host.preflight', args: { minFreeBytes: free } },
     { step: 'guard', verb: 'guard.create', args: { tier, minFreeBytes: free, ...policy.commitConfirm } },
     { step: 'download', verb: 'updates.download', args: { packages: host.packages } },
-    { step: 'install', verb: 'updates.install', args: { packages: host.packages } },
   ];
+  const drain = drainArgs(policy);
+  if (drain !== null) orders.push({ step: 'drain', verb: 'host.drain', args: drain });
+  orders.push({ step: 'install', verb: 'updates.install', args: { packages: host.packages } });
   if (policy.restart !== 'never') {
     orders.push({
       step: 'restart',
@@ -58,6 +78,7 @@ export function ordersFor(policy: MaintenancePolicyBody, host: PlanHost): Order[
       args: { onlyIfRequired: policy.restart === 'if_required' },
     });
   }
+  if (drain !== null) orders.push({ step: 'undrain', verb: 'host.undrain', args: {} });
   orders.push({ step: 'verify', verb: 'health.verify', args: { checks: host.checks, withinS } });
   orders.push({ step: 'commit', verb: 'guard.commit', args: { keepHours: policy.guard.keepHours } });
   if (tier === 'btrfs') {

@@ -1,5 +1,7 @@
 import fc from 'fast-check';
+import { Value } from 'typebox/value';
 import { describe, expect, it } from 'vitest';
+import { verbCatalogue, type Verb } from '#contract/verbs.ts';
 import type { Inventory, PendingUpdate } from '#contract/inventory.ts';
 import type { MaintenancePolicyBody } from '#contract/plans.ts';
 import { ordersFor } from './plan-document.policy.ts';
@@ -171,6 +173,20 @@ describe('planning of hosts', () => {
     expect(ordersFor({ ...policy, restart: 'never' }, host!).map((order) => order.step)).not.toContain(
       'restart',
     );
+  });
+
+  it('takes work away after the download and brings it back before the checks, when the policy says so', () => {
+    const drain = { hookWithinS: 40, units: [{ unit: 'nginx.service', withinS: 20 }] };
+    const [host] = plan(policy, [candidate('web-1')]);
+    const orders = ordersFor({ ...policy, drain }, host!);
+    expect(orders.map(({ step }) => step).slice(2, 7)).toEqual([
+      ...['download', 'drain', 'install', 'restart', 'undrain'],
+    ]);
+    const returnWithinS = 60 + policy.commitConfirm.confirmWithinS + 300;
+    expect(orders.find(({ step }) => step === 'drain')?.args).toEqual({ ...drain, returnWithinS });
+    for (const order of orders)
+      expect(Value.Check(verbCatalogue[order.verb as Verb].args, order.args)).toBe(true);
+    expect(ordersFor({ ...policy, drain: { units: [] } }, host!)).toEqual(ordersFor(policy, host!));
   });
 
   it('orders only the hosts that change, and says of those without an order that they have none', () => {

@@ -20,7 +20,7 @@ import type { NewId } from '../../platform/ids.ts';
 import { byId, pageOf, type IdPage } from '../../platform/page.ts';
 import type { LiveEvent } from '#contract/tenants.ts';
 import type { PolicyDocument } from '#contract/trust.ts';
-import { planDocument } from './plan-document.policy.ts';
+import { drainLimitS, planDocument } from './plan-document.policy.ts';
 import type { PlanDocument } from './plan-document.policy.ts';
 import { planHosts } from './plans.policy.ts';
 import { countHosts, exceptionsOf, warningsOf } from './preview.policy.ts';
@@ -305,7 +305,8 @@ export class PlansService {
     const relations = await this.#deps.relations(tx);
     const withheld = await this.#deps.withheld(tx, request.hostIds);
     const { hosts: planned, refusals } = planHosts(policy, candidates, { now, relations, withheld });
-    const { hosts, predictions } = predictHosts(planned, history);
+    const drainS = drainLimitS(policy);
+    const { hosts, predictions } = predictHosts(planned, drainS === null ? history : { ...history, drainS });
     const { hostIds, windowIds = [] } = request;
     const asked = { hostIds, expected: predictPlan(predictions, policy.waves.pauseS) };
     const { times } = this.#deps;

@@ -47,6 +47,16 @@ describe('what to expect of a host', () => {
     expect(expected.steps?.map(({ step }) => step)).not.toContain('rollback');
   });
 
+  it('counts what taking the work away and bringing it back may take, where the plan does so', () => {
+    const history = knowing(past('web', 10), past('web', 10), past('web', 10));
+    const plain = predictHost(host('web'), history).expected;
+    expect(plain.steps?.map(({ step }) => step)).not.toContain('drain');
+    const drained = predictHost(host('web'), { ...history, drainS: 50 }).expected;
+    expect(drained.high).toBe(plain.high + 100);
+    const unknown = predictHost(host('web'), { ...knowing(), drainS: 50 }).expected;
+    expect(unknown.high).toBe(predictHost(host('web'), knowing()).expected.high + 100);
+  });
+
   it('comes from hosts of its kind, then from the fleet, when its own runs are too few', () => {
     const kind = Array.from({ length: 5 }, (_, n) => past(`twin-${n}`, 50, { hostClass: 'Debian 12' }));
     const history = knowing(past('web', 7), past('web', 7), past('odd', 500), ...kind);

@@ -23,6 +23,8 @@ export interface History extends Pick<PastRuns, 'classes' | 'limits'> {
   readonly ofHost: ReadonlyMap<string, readonly PastRun[]>;
   readonly ofClass: ReadonlyMap<string, readonly PastRun[]>;
   readonly ofFleet: readonly PastRun[];
+  /** Seconds that taking the work of a host away may take at most, and bringing it back again; absent: nothing is taken away. */
+  readonly drainS?: number;
 }
 
 /** One way in which the work on a host may go, seconds from its first step. */
@@ -91,9 +93,10 @@ function slowest(hosts: readonly (readonly number[])[], share: number): number {
   return moments.at(-1)?.value ?? 0;
 }
 
-function stepsOf(host: PlanHost): OrderStep[] {
+function stepsOf(host: PlanHost, { drainS }: History): OrderStep[] {
   const left: readonly OrderStep[] = [
     'rollback',
+    ...(drainS === undefined ? (['drain', 'undrain'] as const) : []),
     ...(host.restart === 'no' ? (['restart'] as const) : []),
     ...(host.rollbackTier === 1 ? [] : (['guard'] as const)),
   ];
@@ -155,18 +158,25 @@ function withRestart(seconds: readonly Seconds[], host: PlanHost, history: Histo
   return seconds.map((one) => ({ restart, ...one }));
 }
 
+/** A run without what the plan takes away and brings back would foretell too little. */
+function withDrain(seconds: readonly Seconds[], { drainS }: History): Seconds[] {
+  return seconds.map((one) => (drainS === undefined ? one : { drain: drainS, undrain: drainS, ...one }));
+}
+
 /** What to expect of one host of a plan. Pure. */
 export function predictHost(host: PlanHost & { readonly wave: number }, history: History): HostPrediction {
-  const steps = stepsOf(host);
+  const steps = stepsOf(host, history);
   const pool = poolFor(host.hostId, history);
-  const seconds =
+  const { drain: _drain, undrain: _undrain, ...limits } = history.limits;
+  const known =
     pool === null
-      ? [history.limits]
+      ? [limits]
       : withRestart(
           pool.runs.map((run) => run.seconds),
           host,
           history,
         );
+  const seconds = withDrain(known, history);
   const samples = seconds.map((one) => sampleOf(one, steps));
   const between = (values: readonly number[]): { low: number; high: number } => ({
     low: Math.round(quantile(values, low)),

@@ -10,8 +10,10 @@ export const stepVerbs: Readonly<Record<OrderStep, Verb>> = {
   preflight: 'host.preflight',
   guard: 'guard.create',
   download: 'updates.download',
+  drain: 'host.drain',
   install: 'updates.install',
   restart: 'host.restart',
+  undrain: 'host.undrain',
   verify: 'health.verify',
   commit: 'guard.commit',
   rollback: 'guard.rollback',
@@ -33,8 +35,10 @@ const progressMs: Readonly<Record<OrderStep, number>> = {
   preflight: 2 * minute,
   guard: 15 * minute,
   download: 15 * minute,
+  drain: 31 * minute,
   install: 30 * minute,
   restart: 21 * minute,
+  undrain: 31 * minute,
   verify: 16 * minute,
   commit: 2 * minute,
   rollback: 11 * minute,
@@ -63,7 +67,7 @@ export function totalBy(run: HostRun, state: HostRunState, nowMs: number): numbe
 }
 
 function isEarly(state: HostRunState): boolean {
-  return ['planned', 'preflight', 'guarding', 'guarded', 'downloading'].includes(state);
+  return ['planned', 'preflight', 'guarding', 'guarded', 'downloading', 'draining'].includes(state);
 }
 
 /** The instant after which no step that leads to a change may start. */

@@ -251,7 +251,8 @@ export function toEvents(stored: readonly StoredResult[], orders: readonly Order
     if (result.verb !== 'guard.rollback' || (by !== 'agent' && by !== 'guardian')) return [];
     const succeeded = outcome === 'succeeded';
     const phasesMs = facts.phasesMs ?? {};
-    return [{ type: 'selfRollback', by, succeeded, fence, phasesMs, isGreen: isGreen(facts) }];
+    const isDrained = facts.drained === true;
+    return [{ type: 'selfRollback', by, succeeded, fence, phasesMs, isGreen: isGreen(facts), isDrained }];
   });
 }
 

@@ -53,6 +53,10 @@ export interface HostRun {
   readonly answered: readonly string[];
   readonly outcomes: HostRunOutcomes;
   readonly stop: StopCause | null;
+  /** The host's work was taken away and is not back yet; `stuck`: it could not be brought back. Absent while nothing was. */
+  readonly drain?: 'out' | 'stuck' | null;
+  /** How the host run ends once the host's work is back; without it the way goes on to the checks. */
+  readonly endsAs?: 'failed' | 'cancelled' | 'missed' | null;
   readonly restartRequired: boolean | null;
   readonly restartsAtMs: readonly number[];
   /** Installations begun. */
@@ -90,6 +94,8 @@ export interface SelfRollback {
   readonly phasesMs: Readonly<Record<string, number>>;
   /** Checks ran after it and were green. */
   readonly isGreen: boolean;
+  /** What was taken away is not back all the same. */
+  readonly isDrained?: boolean;
 }
 
 export type HostRunEvent =
@@ -132,11 +138,21 @@ export function isTerminal(state: HostRunState): boolean {
   return terminalHostRunStates.includes(state);
 }
 
-const beforeChange: readonly HostRunState[] = ['planned', 'preflight', 'guarding', 'guarded', 'downloading'];
+const beforeChange: readonly HostRunState[] = [
+  'planned',
+  'preflight',
+  'guarding',
+  'guarded',
+  'downloading',
+  'draining',
+];
 
 /** True while nothing on the host has been changed by this run, whatever happens to the open order. */
 export function isBeforeChange(run: HostRun): boolean {
-  return beforeChange.includes(run.lostIn ?? run.state);
+  const state = run.lostIn ?? run.state;
+  const { patch } = run.outcomes;
+  if (state === 'undraining') return patch === 'not_started' || patch === 'not_installed';
+  return beforeChange.includes(state);
 }
 
 /** A host run that waits for its wave. */

@@ -18,8 +18,10 @@ export const runningStates: Readonly<Record<OrderStep, HostRunState>> = {
   preflight: 'preflight',
   guard: 'guarding',
   download: 'downloading',
+  drain: 'draining',
   install: 'installing',
   restart: 'restarting',
+  undrain: 'undraining',
   verify: 'verifying',
   commit: 'committing',
   rollback: 'rolling_back',
@@ -56,17 +58,37 @@ export function move(draft: Draft, to: HostRunState): void {
     ...(isTerminal(to) ? { open: null, again: null, endedAtMs: draft.nowMs } : {}),
   });
   patch(draft, { totalByMs: totalBy(draft.run, to, draft.nowMs) });
+  if (isTerminal(to) && isDrained(draft.run)) note(draft, 'undrain_failed', { state: from });
+}
+
+function isDrained({ drain }: HostRun): boolean {
+  return drain === 'out' || drain === 'stuck';
+}
+
+/** Ends the host run. What was taken away from the host comes back first, where an order can reach it. */
+function end(draft: Draft, to: NonNullable<HostRun['endsAs']>): void {
+  if (draft.run.drain === 'out' && draft.run.state !== 'agent_lost') {
+    patch(draft, { endsAs: to });
+    order(draft, 'undrain');
+  } else {
+    move(draft, to);
+  }
+}
+
+/** The changed host goes on to its checks, which need its work to be back. */
+export function goToChecks(draft: Draft): void {
+  order(draft, draft.run.drain === 'out' ? 'undrain' : 'verify');
 }
 
 /** Ends the host run in the given state if the way there is open, otherwise as failed. */
 export function endAs(draft: Draft, to: 'missed' | 'cancelled'): void {
-  move(draft, mayMoveHostRun(draft.run.state, to, draft.cause) ? to : 'failed');
+  end(draft, mayMoveHostRun(draft.run.state, to, draft.cause) ? to : 'failed');
   if (draft.run.outcomes.guard === 'taken') setOutcomes(draft, { guard: 'kept' });
 }
 
 /** Fails before anything was changed. */
 export function failUnchanged(draft: Draft): void {
-  move(draft, 'failed');
+  end(draft, 'failed');
   if (draft.run.outcomes.guard === 'taken') setOutcomes(draft, { guard: 'kept' });
 }
 
@@ -105,13 +127,19 @@ export function proceed(draft: Draft, step: OrderStep): void {
     endAs(draft, 'cancelled');
     return;
   }
-  if (step !== 'install') {
+  if (step !== 'install' && step !== 'drain') {
     order(draft, step);
     return;
   }
   if (draft.run.rounds >= breakers.rounds) {
     note(draft, 'install_failed', { reason: 'round_breaker' });
     failUnchanged(draft);
+    return;
+  }
+  if (step === 'drain') {
+    // From here on its work may be away, and nobody knows until it says so.
+    patch(draft, { drain: 'out' });
+    order(draft, step);
     return;
   }
   patch(draft, { rounds: draft.run.rounds + 1 });
@@ -136,7 +164,7 @@ export function decideRollback(draft: Draft, code: DecisionCode, values: Decisio
 export function giveRollback(draft: Draft): void {
   draft.cause = canRollBack(draft) ? 'checkpoint_held' : 'no_checkpoint';
   if (canRollBack(draft)) order(draft, 'rollback');
-  else move(draft, 'failed');
+  else end(draft, 'failed');
 }
 
 /** After the installation: restart as policy and host say, else straight to the checks. */
@@ -154,13 +182,13 @@ export function planRestart(draft: Draft): void {
       restart: pending ? 'pending' : restartRequired === false ? 'not_needed' : 'unknown',
     });
     note(draft, pending ? 'restart_skipped_by_policy' : 'restart_not_needed');
-    order(draft, 'verify');
+    goToChecks(draft);
     return;
   }
   setOutcomes(draft, { restart: 'pending' });
   if (terms.strictEnd === true && draft.nowMs >= windowEnd(draft.run)) {
     note(draft, 'restart_deferred');
-    order(draft, 'verify');
+    goToChecks(draft);
     return;
   }
   move(draft, 'awaiting_restart');
@@ -178,13 +206,17 @@ export function giveRestart(draft: Draft): void {
   order(draft, 'restart');
 }
 
-/** The host is back in its previous state; `isGreen` when its checks were run there and held. */
+/**
+ * The host is back in its previous state; `isGreen` when its checks were run there and held. It brings its work back by
+ * itself, and says so.
+ */
 export function concludeRolledBack(
   draft: Draft,
-  told: { readonly seconds: number | null; readonly isGreen: boolean },
+  told: { readonly seconds: number | null; readonly isGreen: boolean; readonly isDrained: boolean },
 ): void {
+  patch(draft, { drain: told.isDrained ? 'stuck' : null });
   move(draft, 'rolled_back');
-  patch(draft, { rollbackSeconds: told.seconds, restoredGreen: told.isGreen });
+  patch(draft, { rollbackSeconds: told.seconds, restoredGreen: told.isGreen && !told.isDrained });
   setOutcomes(draft, { patch: 'reverted', guard: 'used' });
 }
 

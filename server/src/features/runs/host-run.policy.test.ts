@@ -1,66 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { orderSteps, type OrderStep } from '#contract/trust.ts';
-import {
-  plannedHostRun,
-  type Effect,
-  type HostRun,
-  type HostRunEvent,
-  type Terms,
-} from './host-run.model.ts';
+import { drive, minute, t0, undrained } from '../../../../test/harness/host-run-drive.ts';
+import type { Terms } from './host-run.model.ts';
 import { decide } from './host-run.policy.ts';
-
-const t0 = Date.parse('2026-11-21T20:00:00.000Z');
-const minute = 60_000;
-const terms: Terms = {
-  steps: orderSteps,
-  restart: 'if_required',
-  rollbackTier: 1,
-  notAfterMs: t0 + 240 * minute,
-  reserveMs: 10 * minute,
-  silenceMs: 45_000,
-};
-
-/** A host run driven by hand: keeps every effect and the clock. */
-function drive(overrides: Partial<Terms> = {}) {
-  let run = plannedHostRun({ ...terms, ...overrides }, 1, t0);
-  let nowMs = t0;
-  const effects: Effect[] = [];
-  const tell = (event: HostRunEvent): void => {
-    const decided = decide(run, event, nowMs);
-    run = decided.state;
-    effects.push(...decided.effects);
-  };
-  const answer = (step: OrderStep, change: Partial<Extract<HostRunEvent, { type: 'result' }>> = {}): void => {
-    nowMs += 1000;
-    const attempt = run.open?.attempt ?? 1;
-    tell({ type: 'result', step, attempt, fence: 1, outcome: 'succeeded', code: 'ok', facts: {}, ...change });
-  };
-  return {
-    tell,
-    answer,
-    wait: (ms: number) => {
-      nowMs += ms;
-      tell({ type: 'clock' });
-    },
-    upTo: (step: OrderStep) => {
-      tell({ type: 'start' });
-      for (const before of orderSteps.slice(0, orderSteps.indexOf(step))) {
-        if (before === 'install') answer(before, { facts: { restartRequired: true } });
-        else if (before === 'restart') answer(before, { facts: { bootIdBefore: 'a', bootIdAfter: 'b' } });
-        else answer(before);
-      }
-    },
-    get run(): HostRun {
-      return run;
-    },
-    get now(): number {
-      return nowMs;
-    },
-    sent: () => effects.flatMap((effect) => (effect.type === 'send' ? [effect.step] : [])),
-    decisions: () => effects.flatMap((effect) => (effect.type === 'decide' ? [effect.code] : [])),
-    path: () => effects.flatMap((effect) => (effect.type === 'transition' ? [effect.to] : [])),
-  };
-}
 
 describe('the good way through a host run', () => {
   it('goes from preflight to commit, restart included when the host asks for it', () => {
@@ -87,7 +28,7 @@ describe('the good way through a host run', () => {
   });
 
   it('leaves a needed restart pending when the policy forbids it', () => {
-    const host = drive({ restart: 'never', steps: orderSteps.filter((step) => step !== 'restart') });
+    const host = drive({ restart: 'never', steps: undrained.filter((step) => step !== 'restart') });
     host.upTo('install');
     host.answer('install', { facts: { restartRequired: true } });
     expect(host.run.state).toBe('verifying');
@@ -118,7 +59,7 @@ describe('a host whose health check is red', () => {
   });
 
   it('ends as failed with the truth where no checkpoint exists', () => {
-    const host = drive({ rollbackTier: 0, steps: orderSteps.filter((step) => step !== 'rollback') });
+    const host = drive({ rollbackTier: 0, steps: undrained.filter((step) => step !== 'rollback') });
     host.upTo('verify');
     host.answer('verify', { outcome: 'failed', code: 'check_failed' });
     expect(host.run.state).toBe('failed');
@@ -357,7 +298,7 @@ describe('the end of a window that has its own figures', () => {
   });
 
   it('keeps a late installation that has no checkpoint to go back to', () => {
-    const steps = orderSteps.filter((step) => step !== 'rollback');
+    const steps = undrained.filter((step) => step !== 'rollback');
     const host = installUntil(61, { steps, rollbackTier: 0 });
     expect(host.run.state).toBe('verifying');
     expect(host.decisions()).toContain('restart_deferred');

@@ -24,7 +24,7 @@ import {
   setOutcomes,
   type Draft,
 } from './host-run.moves.ts';
-import { applyResult, applySelfRollback } from './host-run.results.ts';
+import { applyResult, applySelfRollback, failUndrain } from './host-run.results.ts';
 
 /** Orders to commit whose clock ran out before the host is put back. */
 export const maxCommitTries = 3;
@@ -32,9 +32,10 @@ export const maxCommitTries = 3;
 /** Stops before the next safe point: at once while the host is idle or unreachable, else when its order has ended. */
 function stopRun(draft: Draft, stop: NonNullable<HostRun['stop']>): void {
   const { run } = draft;
-  if (!isBeforeChange(run)) return;
+  if (!isBeforeChange(run) || run.endsAs) return;
   patch(draft, { stop });
-  const idle = run.open === null || run.state === 'agent_lost';
+  const isGone = run.state === 'agent_lost' && run.drain !== 'out';
+  const idle = run.open === null || isGone;
   if (!idle) return;
   note(draft, stop);
   endAs(draft, stop === 'window_over' ? 'missed' : 'cancelled');
@@ -56,7 +57,9 @@ function giveUpLost(draft: Draft): void {
 
 function expireOrder(draft: Draft, step: OrderStep): void {
   const values = { step, state: draft.run.state };
-  if (step === 'preflight' || step === 'guard' || step === 'download') {
+  if (step === 'undrain') {
+    failUndrain(draft, values);
+  } else if (step === 'preflight' || step === 'guard' || step === 'download' || step === 'drain') {
     note(draft, 'clock_expired', values);
     if (step === 'guard') setOutcomes(draft, { guard: 'failed' });
     failUnchanged(draft);
@@ -121,8 +124,8 @@ function applyClock(draft: Draft): void {
     draft.effects.push({ type: 'redeliver', step: run.open.step, attempt: run.open.attempt });
   } else if (dueBy(clocks.againAt, nowMs) && run.again !== null) {
     const { step } = run.again;
-    if (step === 'verify' || step === 'commit' || step === 'restart' || step === 'rollback')
-      order(draft, step);
+    const isClosing = ['undrain', 'verify', 'commit', 'restart', 'rollback'].includes(step);
+    if (isClosing) order(draft, step);
     else proceed(draft, step);
   }
 }

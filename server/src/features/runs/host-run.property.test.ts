@@ -28,6 +28,7 @@ const anyFacts = fc.record(
         maxLength: 2,
       },
     ),
+    drained: fc.boolean(),
     installed: fc.array(
       fc.record({ name: fc.constant('p'), from: fc.constant(null), to: fc.constant('1') }),
       {
@@ -77,6 +78,7 @@ const anyEvent: fc.Arbitrary<HostRunEvent> = fc.oneof(
       fence: fc.constantFrom(1, 0),
       phasesMs: fc.constant({ restore: 10 }),
       isGreen: fc.boolean(),
+      isDrained: fc.boolean(),
     }),
   },
 );
@@ -95,10 +97,14 @@ const anyTerms: fc.Arbitrary<Terms> = fc
     tier: fc.constantFrom(0, 1),
     restart: fc.constantFrom('if_required' as const, 'always' as const, 'never' as const),
     windowMinutes: fc.integer({ min: 5, max: 300 }),
+    drains: fc.boolean(),
   })
-  .map(({ tier, restart, windowMinutes }) => ({
+  .map(({ tier, restart, windowMinutes, drains }) => ({
     steps: orderSteps.filter(
-      (name) => (name !== 'rollback' || tier === 1) && (name !== 'restart' || restart !== 'never'),
+      (name) =>
+        (name !== 'rollback' || tier === 1) &&
+        (name !== 'restart' || restart !== 'never') &&
+        (drains || (name !== 'drain' && name !== 'undrain')),
     ),
     restart,
     rollbackTier: tier,
@@ -134,10 +140,20 @@ function assertStep(before: HostRun, after: HostRun, effects: readonly Effect[])
       const guarded = after.outcomes.guard === 'taken' || after.terms.rollbackTier !== 1;
       expect(guarded).toBe(true);
     }
+    if (effect.type === 'send' && (effect.step === 'verify' || effect.step === 'commit'))
+      expect(after.drain ?? null).toBeNull();
+    if (effect.type === 'send' && effect.step === 'install' && after.terms.steps.includes('drain'))
+      expect(after.drain).toBe('out');
     if (effect.type === 'send' && effect.step === 'commit') expect(after.outcomes.verification).toBe('green');
   }
   expect(after.state).toBe(state);
-  if (terminalHostRunStates.includes(after.state)) expect(after.open).toBeNull();
+  const isOver = terminalHostRunStates.includes(after.state);
+  // Whose work may still be away is never called ended without a word about it, nor ended well.
+  if (isOver && !terminalHostRunStates.includes(before.state) && after.drain) {
+    expect(effects).toContainEqual(expect.objectContaining({ type: 'decide', code: 'undrain_failed' }));
+    expect(['failed', 'rolled_back', 'rollback_failed']).toContain(after.state);
+  }
+  if (isOver) expect(after.open).toBeNull();
   else expect(deadlineOf(after)).not.toBeNull();
 }
 

@@ -1,10 +1,11 @@
 import type { ResultCode, ResultFacts } from '#contract/results.ts';
-import { isTerminal, type SelfRollback, type StepResult } from './host-run.model.ts';
+import { isBeforeChange, isTerminal, type SelfRollback, type StepResult } from './host-run.model.ts';
 import {
   concludeRolledBack,
   decideRollback,
   endAs,
   failUnchanged,
+  goToChecks,
   move,
   note,
   order,
@@ -45,7 +46,8 @@ function said(result: StepResult): Record<string, string> {
 
 /** True when the same step will be tried again after a pause. */
 function triesAgain(draft: Draft, result: StepResult): boolean {
-  const begun = draft.run.outcomes.patch !== 'not_started' && result.step !== 'install';
+  const isBringingBack = result.step === 'undrain';
+  const begun = isBringingBack || (draft.run.outcomes.patch !== 'not_started' && result.step !== 'install');
   const stopped = begun && result.code === 'locked';
   if (!stopped && !transientCodes.includes(result.code)) return false;
   if (result.outcome === 'succeeded' || result.outcome === 'indeterminate') return false;
@@ -56,6 +58,7 @@ function triesAgain(draft: Draft, result: StepResult): boolean {
     if ((result.facts.installed?.length ?? 0) > 0) return false;
     setOutcomes(draft, { patch: 'not_installed' });
   }
+  if (result.step === 'drain' && result.outcome === 'refused') patch(draft, { drain: null });
   orderAgain(draft, result.step, delayMs ?? 30 * second);
   return true;
 }
@@ -64,7 +67,7 @@ function triesAgain(draft: Draft, result: StepResult): boolean {
 function failEarly(
   draft: Draft,
   result: StepResult,
-  code: 'preflight_failed' | 'guard_failed' | 'download_failed',
+  code: 'preflight_failed' | 'guard_failed' | 'download_failed' | 'drain_failed',
 ): void {
   patch(draft, { open: null });
   if (result.code === 'locked') {
@@ -89,6 +92,50 @@ function afterGuard(draft: Draft, result: StepResult): void {
   patch(draft, { open: null });
   move(draft, 'guarded');
   proceed(draft, 'download');
+}
+
+function afterDownload(draft: Draft, result: StepResult): void {
+  if (result.outcome !== 'succeeded') failEarly(draft, result, 'download_failed');
+  else proceed(draft, draft.run.terms.steps.includes('drain') ? 'drain' : 'install');
+}
+
+function afterDrain(draft: Draft, result: StepResult): void {
+  if (result.outcome === 'succeeded') {
+    proceed(draft, 'install');
+    return;
+  }
+  if (result.outcome === 'refused') patch(draft, { drain: null });
+  failEarly(draft, result, 'drain_failed');
+}
+
+/** The host's work is still away, and trying again did not help. */
+export function failUndrain(draft: Draft, values: Record<string, string>): void {
+  const isOver = (draft.run.endsAs ?? null) !== null;
+  patch(draft, { drain: 'stuck', open: null, again: null });
+  if (!isOver) {
+    // What does not come up after an update may come up without it.
+    decideRollback(draft, 'undrain_failed', values);
+    return;
+  }
+  draft.cause = 'undrain_failed';
+  move(draft, 'failed');
+}
+
+function afterUndrain(draft: Draft, result: StepResult): void {
+  if (result.outcome !== 'succeeded') {
+    const delayMs = againDelaysMs[result.attempt - 1];
+    if (delayMs !== undefined && result.outcome !== 'refused') orderAgain(draft, 'undrain', delayMs);
+    else failUndrain(draft, said(result));
+    return;
+  }
+  patch(draft, { drain: null, open: null });
+  const { endsAs } = draft.run;
+  if (endsAs === undefined || endsAs === null) {
+    order(draft, 'verify');
+    return;
+  }
+  note(draft, 'brought_back');
+  move(draft, endsAs);
 }
 
 function failInstall(draft: Draft, result: StepResult): void {
@@ -126,13 +173,13 @@ function afterRestart(draft: Draft, result: StepResult): void {
   if (result.outcome === 'succeeded' && result.code === 'nothing_to_do') {
     setOutcomes(draft, { restart: 'not_needed' });
     note(draft, 'restart_not_needed');
-    order(draft, 'verify');
+    goToChecks(draft);
     return;
   }
   // Only another boot id proves a restart; being reachable does not.
   const proven = result.outcome === 'succeeded' && bootIdAfter !== undefined && bootIdAfter !== bootIdBefore;
   setOutcomes(draft, { restart: proven ? 'proven' : 'not_proven' });
-  if (proven) order(draft, 'verify');
+  if (proven) goToChecks(draft);
   else decideRollback(draft, 'restart_not_proven', said(result));
 }
 
@@ -180,11 +227,17 @@ export function isGreen(facts: ResultFacts): boolean {
   return checks.length > 0 && checks.every(({ ok }) => ok);
 }
 
+/** What a successful rollback says about the host. */
+function restored(draft: Draft, facts: ResultFacts): Parameters<typeof concludeRolledBack>[1] {
+  const seconds = rollbackSeconds(draft, facts.phasesMs ?? {});
+  return { seconds, isGreen: isGreen(facts), isDrained: facts.drained === true };
+}
+
 function afterRollback(draft: Draft, result: StepResult): void {
   if (result.outcome === 'succeeded') {
-    const seconds = rollbackSeconds(draft, result.facts.phasesMs ?? {});
-    note(draft, 'rolled_back', { seconds });
-    concludeRolledBack(draft, { seconds, isGreen: isGreen(result.facts) });
+    const told = restored(draft, result.facts);
+    note(draft, 'rolled_back', { seconds: told.seconds ?? 0 });
+    concludeRolledBack(draft, told);
     return;
   }
   note(draft, 'rollback_failed', said(result));
@@ -195,10 +248,11 @@ const rules = {
   preflight: (draft: Draft, result: StepResult) =>
     result.outcome === 'succeeded' ? proceed(draft, 'guard') : failEarly(draft, result, 'preflight_failed'),
   guard: afterGuard,
-  download: (draft: Draft, result: StepResult) =>
-    result.outcome === 'succeeded' ? proceed(draft, 'install') : failEarly(draft, result, 'download_failed'),
+  download: afterDownload,
+  drain: afterDrain,
   install: afterInstall,
   restart: afterRestart,
+  undrain: afterUndrain,
   verify: afterVerify,
   commit: afterCommit,
   rollback: afterRollback,
@@ -210,11 +264,11 @@ function recordLateTruth(draft: Draft, result: StepResult): void {
   const well = result.outcome === 'succeeded';
   if (result.step === 'rollback' && well && run.state === 'rollback_failed') {
     note(draft, 'late_truth', said(result));
-    const seconds = rollbackSeconds(draft, result.facts.phasesMs ?? {});
-    concludeRolledBack(draft, { seconds, isGreen: isGreen(result.facts) });
+    concludeRolledBack(draft, restored(draft, result.facts));
     return;
   }
   note(draft, 'late_truth', said(result));
+  if (well && result.step === 'undrain') patch(draft, { drain: null });
   if (!isTerminal(run.state) || run.state === 'committed' || run.state === 'rolled_back') return;
   if (well && result.step === 'install' && run.outcomes.patch === 'unknown')
     setOutcomes(draft, { patch: 'installed' });
@@ -258,13 +312,15 @@ export function applySelfRollback(draft: Draft, event: SelfRollback): void {
     return;
   }
   note(draft, event.succeeded ? code : 'rollback_failed', { by: event.by, seconds });
-  if (['guarding', 'guarded', 'downloading'].includes(run.state)) {
+  const isUntouched = run.state === 'undraining' && isBeforeChange(run);
+  if (isUntouched || ['guarding', 'guarded', 'downloading', 'draining'].includes(run.state)) {
+    if (event.succeeded) patch(draft, { drain: event.isDrained === true ? 'stuck' : null });
     move(draft, 'failed');
     if (event.succeeded) setOutcomes(draft, { patch: 'reverted', guard: 'used' });
     return;
   }
   if (event.succeeded) {
-    concludeRolledBack(draft, { seconds, isGreen: event.isGreen });
+    concludeRolledBack(draft, { seconds, isGreen: event.isGreen, isDrained: event.isDrained === true });
     return;
   }
   if (!['rollback_decision', 'rolling_back', 'agent_lost'].includes(run.state))

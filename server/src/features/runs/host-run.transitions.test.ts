@@ -15,6 +15,8 @@ import { decide } from './host-run.policy.ts';
 const t0 = Date.parse('2026-11-21T20:00:00.000Z');
 const minute = 60_000;
 
+const undrainedSteps = orderSteps.filter((step) => step !== 'drain' && step !== 'undrain');
+
 const firmTerms: Terms = {
   steps: orderSteps,
   restart: 'if_required',
@@ -26,10 +28,17 @@ const firmTerms: Terms = {
 };
 const looseTerms: Terms = {
   ...firmTerms,
-  steps: orderSteps.filter((step) => step !== 'restart' && step !== 'rollback'),
+  steps: undrainedSteps.filter((step) => step !== 'restart' && step !== 'rollback'),
   restart: 'never',
   rollbackTier: 0,
   strictEnd: false,
+  notAfterMs: t0 + 20 * minute,
+};
+/** Nothing to go back to, and work that is taken away. */
+const drainedTerms: Terms = {
+  ...firmTerms,
+  steps: orderSteps.filter((step) => step !== 'rollback'),
+  rollbackTier: 0,
   notAfterMs: t0 + 20 * minute,
 };
 
@@ -105,7 +114,7 @@ function keyOf({ run, nowMs }: Place): string {
   const step = [open?.step, open?.deliveredAtMs != null, again?.step, attempts[open?.step ?? 'commit'] ?? 0];
   return JSON.stringify([
     [state, lostIn, step, outcomes, stop, restartRequired, rounds, restartsAtMs.length],
-    [late, run.terms.rollbackTier],
+    [late, run.terms.rollbackTier, run.terms.steps.length, run.terms.restart, run.drain, run.endsAs],
   ]);
 }
 
@@ -113,6 +122,9 @@ const fresh = (terms: Terms): HostRun => plannedHostRun(terms, 1, t0);
 const beginnings: readonly HostRun[] = [
   fresh(firmTerms),
   fresh(looseTerms),
+  fresh(drainedTerms),
+  fresh({ ...firmTerms, steps: undrainedSteps }),
+  fresh({ ...firmTerms, restart: 'never' }),
   // Tried again by people, so often that a breaker holds.
   { ...fresh(firmTerms), rounds: 5 },
   { ...fresh(firmTerms), restartsAtMs: [t0, t0, t0] },

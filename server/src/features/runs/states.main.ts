@@ -57,8 +57,12 @@ function hostRunIn(state: HostRunState, lostIn: HostRunState | null = null): Hos
         ? null
         : { step, attempt: maxCommitTries, sentAtMs: 0, deliveredAtMs: 0, progressAtMs: null },
     attempts: step === undefined ? {} : { [step]: maxCommitTries },
+    drain: step === 'drain' || step === 'undrain' ? 'out' : null,
   };
-  const outcomes = isBeforeChange(run) ? run.outcomes : { ...run.outcomes, guard: 'taken' as const };
+  const isChanged = !isBeforeChange(run) || step === 'undrain';
+  const outcomes = isChanged
+    ? { ...run.outcomes, guard: 'taken' as const, patch: 'unknown' as const }
+    : run.outcomes;
   const entered = { ...run, outcomes };
   return { ...entered, totalByMs: totalBy(entered, state, 0) };
 }
@@ -121,6 +125,9 @@ function undoWords(state: HostRunState): string {
     );
   if (isTerminal(state)) return actions.join('; ') || '—';
   if (state === 'agent_lost') return 'that of the state in which it was lost';
+  const back = `\`${stepVerbs.undrain}\`; without a word from the server the host does it alone`;
+  if (stepOf(state) === 'drain') return back;
+  if (stepOf(state) === 'undrain') return 'is the undo of the drain; the host goes on trying by itself';
   if (isBeforeChange(hostRunIn(state))) return 'none needed: nothing was changed; a checkpoint is kept';
   if (stepOf(state) === 'rollback') return 'is the undo';
   return `\`${stepVerbs.rollback}\` where a checkpoint was taken; without a word from the server the host does it alone`;
@@ -197,7 +204,7 @@ function renderStates(): string {
         `| \`${state}\` | ${leads(hostRunTransitions[state])} | ${clockWords(state)} | ${breakerWords(state)} | ${undoWords(state)} |`,
     ),
     '',
-    'Clocks count for a host that holds a checkpoint and an agent whose silence counts after 45 s; the total clock includes two minutes for the delivery of the order. An installation that began is allowed to end after its window; nothing new begins after the window’s reserve.',
+    'Clocks count for a host that holds a checkpoint and an agent whose silence counts after 45 s; the total clock includes two minutes for the delivery of the order. An installation that began is allowed to end after its window; nothing new begins after the window’s reserve. A host whose policy takes nothing away passes neither `draining` nor `undraining`; one whose work is away comes to no end but through `undraining`, or its end says that it is not known to be back.',
     '',
     ...causeTable(Object.fromEntries(hostRunCauses.map((cause) => [cause, hostRunCauseWords[cause]]))),
     '',

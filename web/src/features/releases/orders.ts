@@ -1,5 +1,6 @@
 import type { Order, TargetDocument } from '#contract/trust.ts';
 import type {
+  DrainArgs,
   GuardCreateArgs,
   HealthArgs,
   HealthCheck,
@@ -18,6 +19,11 @@ export function packagesOf(target: TargetDocument): readonly PinnedPackage[] {
 /** How the signed orders guard a host, or null when they take no checkpoint. */
 export function guardOf(target: TargetDocument): GuardCreateArgs | null {
   return (argsOf(target, 'guard') as GuardCreateArgs | undefined) ?? null;
+}
+
+/** What the signed orders take away before the change; undefined when nothing is. */
+export function drainOf(target: TargetDocument): DrainArgs | undefined {
+  return argsOf(target, 'drain') as DrainArgs | undefined;
 }
 
 /** Checks that decide about commit or rollback. */

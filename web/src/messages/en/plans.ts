@@ -144,6 +144,10 @@ export const plans: Readonly<Record<keyof typeof source, string>> = {
   'policyWords.restart.if_required': 'Restart if required.',
   'policyWords.restart.always': 'Restart always.',
   'policyWords.restart.never': 'Never restart.',
+  'policyWords.drain':
+    'Before the change, taken away in this order: {list}; {seconds} s at most. Brought back in the reverse order before the checks, and whatever happens.',
+  'policyWords.drainHook': 'the site’s program /etc/atlas/hooks/drain ({seconds} s)',
+  'policyWords.drainUnit': '{unit} ({seconds} s)',
   'policyWords.waves': 'First wave of {first}, then {size} at a time, with a pause of {pause}.',
   'policyWords.threshold': 'Pause when more than {percent}% of a wave ends badly.',
   'policyWords.confirm': 'Automatic rollback without a commit after {duration}.',

@@ -103,6 +103,13 @@ export const settings: Readonly<Record<keyof typeof source, string>> = {
   'policies.confirm': 'Commit within (s)',
   'policies.silent': 'Revert after a silence of (s)',
   'policies.restart': 'Restart',
+  'policies.drain': 'Take the work away before the change',
+  'policies.drainHook': 'Run the site’s programs /etc/atlas/hooks/drain and /etc/atlas/hooks/undrain',
+  'policies.drainHookWithin': 'Time for each of them (s)',
+  'policies.drainUnits': 'systemd units to stop, one a line, in this order',
+  'policies.drainUnitsHint':
+    'With the seconds allowed after a space, 30 otherwise, 90 at most: “nginx.service 30”. They start again in the reverse order. 16 units at most.',
+  'policies.drainUnitsWrong': 'Not understood: {line}',
   'policies.health': 'What proves that the server is well',
   'policies.within': 'Green within (s)',
   'policies.waves': 'Waves',

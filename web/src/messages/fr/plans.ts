@@ -148,6 +148,10 @@ export const plans = {
   'policyWords.restart.if_required': 'Redémarrage si nécessaire.',
   'policyWords.restart.always': 'Redémarrage dans tous les cas.',
   'policyWords.restart.never': 'Jamais de redémarrage.',
+  'policyWords.drain':
+    'Avant le changement, mis à l’écart dans cet ordre : {list} ; {seconds} s au plus. Remis en service dans l’ordre inverse avant les vérifications, et quoi qu’il arrive.',
+  'policyWords.drainHook': 'le programme du site /etc/atlas/hooks/drain ({seconds} s)',
+  'policyWords.drainUnit': '{unit} ({seconds} s)',
   'policyWords.waves': 'Première vague de {first}, puis par {size}, avec {pause} de pause.',
   'policyWords.threshold': 'Suspension si plus de {percent} % d’une vague se termine mal.',
   'policyWords.confirm': 'Retour arrière automatique sans confirmation après {duration}.',

@@ -101,6 +101,13 @@ export const settings = {
   'policies.confirm': 'Confirmer avant (s)',
   'policies.silent': 'Revenir après un silence de (s)',
   'policies.restart': 'Redémarrage',
+  'policies.drain': 'Mise à l’écart avant le changement',
+  'policies.drainHook': 'Lancer les programmes du site /etc/atlas/hooks/drain et /etc/atlas/hooks/undrain',
+  'policies.drainHookWithin': 'Temps accordé à chacun (s)',
+  'policies.drainUnits': 'Unités systemd à arrêter, une par ligne, dans cet ordre',
+  'policies.drainUnitsHint':
+    'Avec les secondes accordées après une espace, 30 sinon, 90 au plus : « nginx.service 30 ». Elles redémarrent dans l’ordre inverse. 16 unités au plus.',
+  'policies.drainUnitsWrong': 'Ligne non comprise : {line}',
   'policies.health': 'Ce qui prouve que le serveur va bien',
   'policies.within': 'Au vert avant (s)',
   'policies.waves': 'Vagues',
