@@ -11,7 +11,7 @@ describe('the form of an exception', () => {
   it('says one thing that is missing at a time, in the order of its fields', () => {
     const order = ['update', 'place', 'reason', 'compensation', 'owner', 'end'];
     const fields = ['name', 'placeId', 'reason', 'compensation', 'ownerId', 'endsOn'] as const;
-    fields.forEach((field, index) => {
+    fields.forEach((_field, index) => {
       const rest = Object.fromEntries(fields.slice(index).map((one) => [one, '']));
       expect(lackOf({ ...whole, ...rest }, nowMs)).toBe(order[index]);
     });
