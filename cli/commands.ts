@@ -8,11 +8,14 @@ import { registerDev } from './commands/dev.ts';
 import { registerDoctor } from './commands/doctor.ts';
 import { registerDrill } from './commands/drill.ts';
 import { registerDown } from './commands/down.ts';
+import { registerExceptions } from './commands/exceptions.ts';
 import { registerFaults } from './commands/faults.ts';
 import { registerGen } from './commands/gen.ts';
+import { registerGroups } from './commands/groups.ts';
 import { registerHosts } from './commands/hosts.ts';
 import { registerLab } from './commands/lab.ts';
 import { registerLogs } from './commands/logs.ts';
+import { registerPlans } from './commands/plans.ts';
 import { registerPolicy } from './commands/policy.ts';
 import { registerReset } from './commands/reset.ts';
 import { registerRuns } from './commands/runs.ts';
@@ -24,6 +27,7 @@ import { registerStatus } from './commands/status.ts';
 import { registerTest } from './commands/test.ts';
 import { registerTokens } from './commands/tokens.ts';
 import { registerUp } from './commands/up.ts';
+import { registerWindows } from './commands/windows.ts';
 import type { CliContext } from './context.ts';
 import type { Text } from '../stack/text.ts';
 import { demoStory } from './demo/story.ts';
@@ -52,6 +56,10 @@ const groups: readonly { readonly title: Text; readonly registrations: readonly 
     registrations: [
       registerSession,
       registerHosts,
+      registerGroups,
+      registerWindows,
+      registerPlans,
+      registerExceptions,
       registerRuns,
       registerTokens,
       registerAudit,

@@ -137,3 +137,12 @@ export async function findTenant(api: Api, flags: ServerFlags): Promise<string> 
     exitCodes.usage,
   );
 }
+
+/** The API and the tenant in which a command acts. */
+export async function openTenant(
+  context: CliContext,
+  flags: ServerFlags,
+): Promise<{ readonly api: Api; readonly tenantId: string }> {
+  const api = connect(context, flags);
+  return { api, tenantId: await findTenant(api, flags) };
+}

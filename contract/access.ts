@@ -17,6 +17,9 @@ export const permissions = [
   'ssh.manage',
   'policies.read',
   'policies.manage',
+  'exceptions.read',
+  'exceptions.manage',
+  'exceptions.approve',
   'windows.read',
   'windows.manage',
   'plans.read',
@@ -34,12 +37,14 @@ export const permissions = [
 ] as const;
 export type Permission = (typeof permissions)[number];
 
-/** What only a person may do, whatever a machine's key says: sign, and decide who else may act. */
+/** What only a person may do, whatever a machine's key says: sign, decide what is not installed, and decide who else may act. */
 export const peopleOnlyPermissions: readonly Permission[] = [
   'platform.manage',
   'members.manage',
   'apiKeys.manage',
   'ssh.manage',
+  'exceptions.manage',
+  'exceptions.approve',
   'releases.sign',
   'locks.sign',
   'trust.enrolKey',
@@ -61,6 +66,7 @@ const reading: readonly Permission[] = [
   'fleet.read',
   'agents.read',
   'policies.read',
+  'exceptions.read',
   'windows.read',
   'plans.read',
   'releases.read',
@@ -83,6 +89,7 @@ export const rolePermissions: Readonly<Record<Role, readonly Permission[]>> = {
     'agents.revoke',
     'ssh.manage',
     'policies.manage',
+    'exceptions.manage',
     'windows.manage',
     'trust.manage',
     'audit.read',
@@ -92,12 +99,22 @@ export const rolePermissions: Readonly<Record<Role, readonly Permission[]>> = {
     'members.read',
     'fleet.manage',
     'policies.manage',
+    'exceptions.manage',
     'windows.manage',
     'plans.create',
     'runs.control',
     'audit.read',
   ],
-  approver: [...reading, 'members.read', 'releases.sign', 'locks.sign', 'trust.enrolKey', 'audit.read'],
+  approver: [
+    ...reading,
+    'members.read',
+    'exceptions.manage',
+    'exceptions.approve',
+    'releases.sign',
+    'locks.sign',
+    'trust.enrolKey',
+    'audit.read',
+  ],
   auditor: [...reading, 'members.read', 'audit.read'],
   client_viewer: ['tenants.read', 'fleet.read', 'runs.read', 'plans.read', 'windows.read'],
 };

@@ -1,4 +1,5 @@
 import { Type, type Static } from 'typebox';
+import { EndedExceptions, LeftOutUpdate } from '#contract/exceptions.ts';
 import { PendingUpdate } from '#contract/inventory.ts';
 import { defineRoute, NoContent, Page, pageQuery } from '#contract/route.ts';
 import {
@@ -179,6 +180,7 @@ export const PlanHost = Strict({
       'included_without_guard',
       'nothing_pending',
       'only_quarantined',
+      'only_exempted',
       'agent_not_connected',
       'agent_revoked',
       'inventory_stale',
@@ -200,9 +202,7 @@ export const PlanHost = Strict({
   packages: Type.Array(PinnedPackage),
   updates: Type.Array(PendingUpdate),
   /** Updates that the policy chooses and that are not installed, with the reason; absent when there are none. */
-  leftOut: Type.Optional(
-    Type.Array(Strict({ name: Line(128), version: Line(128), code: OneOf(['quarantined']) })),
-  ),
+  leftOut: Type.Optional(Type.Array(LeftOutUpdate)),
   downloadBytes: Count,
   restart: OneOf(['yes', 'if_required', 'no']),
   checks: Type.Array(HealthCheck),
@@ -259,6 +259,8 @@ export const PlanPreview = Strict({
         'hosts_without_guard',
         'hosts_excluded',
         'updates_left_out',
+        'updates_exempted',
+        'exception_ends_before',
         'may_not_fit',
         'does_not_fit',
       ]),
@@ -267,14 +269,12 @@ export const PlanPreview = Strict({
   ),
 });
 
-export const PlanState = OneOf(['planned', 'release_drafted', 'released', 'expired']);
-
 export const Plan = Strict({
   id: Uuid,
   title: Line(160),
   policyName: Line(120),
   sha256: Sha256Hex,
-  state: PlanState,
+  state: OneOf(['planned', 'release_drafted', 'released', 'expired']),
   notBefore: Instant,
   notAfter: Instant,
   createdBy: Uuid,
@@ -284,7 +284,7 @@ export const Plan = Strict({
   releaseId: OrNull(Uuid),
   runId: OrNull(Uuid),
 });
-export const PlanDetail = Strict({ plan: Plan, preview: PlanPreview });
+export const PlanDetail = Strict({ plan: Plan, preview: PlanPreview, endedExceptions: EndedExceptions });
 
 const planParams = Strict({ tenantId: Uuid, planId: Uuid });
 const policyParams = Strict({ tenantId: Uuid, policyId: Uuid });

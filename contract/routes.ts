@@ -1,4 +1,5 @@
 import { auditRoutes } from '#contract/audit-routes.ts';
+import { exceptionRoutes } from '#contract/exceptions.ts';
 import { feedRoutes } from '#contract/feeds.ts';
 import { fleetRoutes } from '#contract/fleet.ts';
 import { followUpRoutes } from '#contract/followups.ts';
@@ -25,6 +26,7 @@ export const routes = {
   ...groupRoutes,
   ...planRoutes,
   ...quarantineRoutes,
+  ...exceptionRoutes,
   ...releaseRoutes,
   ...runRoutes,
   ...followUpRoutes,

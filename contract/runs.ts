@@ -1,4 +1,5 @@
 import { Type, type Static } from 'typebox';
+import { EndedExceptions } from '#contract/exceptions.ts';
 import { reaches } from '#contract/reach.ts';
 import { ResultFacts, outcomes, resultCodes } from '#contract/results.ts';
 import { defineRoute, Page, pageQuery } from '#contract/route.ts';
@@ -192,6 +193,8 @@ export const RunDetail = Strict({
   waves: Type.Array(WaveView),
   hostRuns: Type.Array(HostRunSummary),
   decisions: Type.Array(Decision),
+  /** Exceptions for which updates were left out and that had ended when the run began, or have by now. */
+  endedExceptions: EndedExceptions,
   /** Filled when the run has ended: the entry of the report, with its audit index. */
   report: OrNull(
     Strict({

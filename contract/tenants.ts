@@ -61,6 +61,7 @@ export const LiveEvent = Strict({
     'host.changed',
     'agent.changed',
     'group.changed',
+    'exception.changed',
     'plan.changed',
     'release.changed',
     'notice.changed',

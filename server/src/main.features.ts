@@ -10,6 +10,7 @@ import { createAgentsModule, type AgentsModule } from './features/agents/agents.
 import { createAuditModule, tellCheckpoints } from './features/audit/audit.module.ts';
 import { checkEvidence, createCommandsModule } from './features/commands/commands.module.ts';
 import { createEventsModule } from './features/events/events.module.ts';
+import { createExceptionsModule } from './features/exceptions/exceptions.module.ts';
 import { createFleetModule, type FleetModule } from './features/fleet/fleet.module.ts';
 import { countWork } from './features/fleet/fleet.work.ts';
 import { createFollowUpsModule } from './features/followups/followups.module.ts';
@@ -124,7 +125,8 @@ function createGround(platform: Platform, doors: IdentityDoors) {
   const notices = createNoticesModule({ ...platform, emit: events.emit });
   const quarantine = createQuarantineModule(platform);
   const metrics = createMetricsModule({ ...platform, retention: config.measures.retention });
-  return { access, events, windows, tenants, audit, trust, groups, notices, quarantine, metrics };
+  const exceptions = createExceptionsModule({ ...platform, emit: events.emit });
+  return { access, events, windows, tenants, audit, trust, groups, notices, quarantine, metrics, exceptions };
 }
 
 type Ground = ReturnType<typeof createGround>;
@@ -133,14 +135,21 @@ type Ground = ReturnType<typeof createGround>;
 function createPlanning(platform: Platform, ground: Ground, fleet: FleetModule) {
   const { events, groups, trust, windows } = ground;
   const policies = createPoliciesModule(platform);
-  const quarantine = ground.quarantine.service;
+  const [quarantine, exceptions] = [ground.quarantine.service, ground.exceptions.service];
   const plans = createPlansModule({
     ...platform,
     emit: events.emit,
     policyOf: (tx, policyId) => policies.service.policyOf(tx, policyId),
     candidates: (tx, hostIds) => fleet.service.candidates(tx, hostIds),
     history: runHistory,
-    quarantined: (tx) => quarantine.active(tx),
+    // People's decisions come first: they say more than a count of failures, and outlast it.
+    withheld: async (tx, hostIds) => [
+      ...(await exceptions.active(tx, hostIds)).map(({ update, hostIds, ...exception }) => ({
+        ...{ update, hostIds, exception },
+      })),
+      ...(await quarantine.active(tx)).map((update) => ({ update, hostIds: null, exception: null })),
+    ],
+    exceptions,
     relations: (tx) => groups.service.graph(tx),
     times: windows.planTimes,
     trust: trust.service,
@@ -178,7 +187,7 @@ function createLink({ clock, config, log, metrics }: Platform, agents: AgentsMod
 /** Hosts, what is planned for them, what people release, what then happens. */
 function createWork(platform: Platform, ground: Ground) {
   const { config } = platform;
-  const { audit, events, groups, notices, quarantine, trust, windows } = ground;
+  const { audit, events, exceptions, groups, notices, quarantine, trust, windows } = ground;
   const emit = events.emit;
   // Names of what is made further down are used only once everything stands.
   const agents = createAgentsModule({
@@ -212,9 +221,9 @@ function createWork(platform: Platform, ground: Ground) {
   });
   const runs = createRunsModule({
     ...{ ...platform, emit, commands: commands.service },
-    ...{ fleet: fleet.service, groups: groups.service },
+    ...{ fleet: fleet.service, groups: groups.service, quarantine: quarantine.service },
     trust: { lockOf: async (tx) => stoppedBy(await trust.service.currentLock(tx)) },
-    quarantine: quarantine.service,
+    exceptionsEnded: (tx, planId, atMs) => exceptions.service.endedOfPlan(tx, planId, atMs),
     ended: (tx, runId) => followUps.service.runEnded(tx, runId),
     takeBack: (tx, runId, taken) => notices.service.takeBack(tx, runId, taken),
     frozenAt: (tx, siteIds, atMs) => windows.service.frozenAt(tx, siteIds, atMs),
@@ -337,6 +346,7 @@ export function createFeatures(platform: Platform, doors: IdentityDoors = identi
     parts.notices,
     parts.policies,
     parts.quarantine,
+    parts.exceptions,
     parts.plans,
     parts.releases,
     parts.followUps,

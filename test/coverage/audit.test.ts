@@ -8,6 +8,7 @@ import type { RouteSpec } from '#contract/route.ts';
 import { routes, type RouteName } from '#contract/routes.ts';
 import type { Freeze, MaintenanceWindow } from '#contract/windows.ts';
 import { approve, missRun, releaseNight, runEnds } from '../harness/coming-run.ts';
+import { exceptionUses } from '../harness/exception-uses.ts';
 import { quarantined } from '../harness/quarantined.ts';
 import { sshUses } from '../harness/ssh-uses.ts';
 import { monthly, nights, ReleaseDesk, yearEnd } from '../harness/release-desk.ts';
@@ -344,6 +345,8 @@ const uses: readonly (readonly [RouteName, () => Promise<unknown>])[] = [
   ['createApproverKey', () => desk.enrolKey('claire')],
   ['draftPolicyDocument', () => ask('draftPolicyDocument', { body: { removeKeyIds: [] } })],
   ['publishPolicyDocument', () => desk.publish('chief')],
+  // Last: from its approval on, plans leave every update out.
+  ...exceptionUses(() => desk),
 ];
 
 /** Entries of an action in every tenant: a new tenant's first entry is in its own log. */

@@ -107,6 +107,7 @@ describe('every route that gives lasting rights', () => {
   it('is among those that ask for a fresh proof of identity', () => {
     expect(withFreshProof.map(([name]) => name).sort()).toEqual([
       'activateSshAccess',
+      'approveException',
       'createApiKey',
       'createMember',
       'createSshAccess',

@@ -133,6 +133,7 @@ const acts: Readonly<Record<NonNullable<Shot['act']>, (page: Page) => Promise<vo
     await page.getByRole('dialog').waitFor();
   },
   newWindow: (page) => openEditor(page, /Nouvelle fenêtre|New window/),
+  newException: (page) => openEditor(page, /Demander une dérogation|Ask for an exception/),
   newFreeze: (page) => openEditor(page, /Nouveau gel|New freeze/),
   expand: async (page) => {
     await page.getByRole('main').locator('summary').first().click();

@@ -18,6 +18,7 @@ export interface Shot {
     | 'newWindow'
     | 'newFreeze'
     | 'newGroup'
+    | 'newException'
     | 'newSsh'
     | 'expand';
 }
@@ -61,6 +62,9 @@ export const shots: readonly Shot[] = [
     act: 'preview',
   },
   { name: 'plan', path: `${t}/plans/${idOf('plan', 44)}`, act: 'expand' },
+  { name: 'exceptions', path: `${t}/exceptions` },
+  { name: 'exceptions-empty', path: `/t/${emptyTenantId}/exceptions` },
+  { name: 'exception-editor', path: `${t}/exceptions`, act: 'newException' },
   { name: 'releases', path: `${t}/releases` },
   { name: 'signing', path: `${t}/releases/${idOf('release', 44)}` },
   { name: 'signing-tampered', path: `${t}/releases/${idOf('release', 46)}` },

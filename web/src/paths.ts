@@ -16,6 +16,7 @@ export const paths = {
   newPlan: (tenantId: string, hostIds: readonly string[] = []) =>
     `/t/${tenantId}/plans/new${hostIds.length === 0 ? '' : `?hosts=${hostIds.join(',')}`}`,
   plan: (tenantId: string, planId: string) => `/t/${tenantId}/plans/${planId}`,
+  exceptions: (tenantId: string) => `/t/${tenantId}/exceptions`,
   releases: (tenantId: string) => `/t/${tenantId}/releases`,
   release: (tenantId: string, releaseId: string) => `/t/${tenantId}/releases/${releaseId}`,
   runs: (tenantId: string) => `/t/${tenantId}/runs`,

@@ -57,6 +57,11 @@ export const pageRoutes: readonly PageRoute[] = [
     permission: 'plans.read',
     load: () => import('./features/plans/PlanPage.svelte'),
   }),
+  page('/t/:tenantId/exceptions', {
+    section: 'plans',
+    permission: 'exceptions.read',
+    load: () => import('./features/exceptions/ExceptionsPage.svelte'),
+  }),
   page('/t/:tenantId/releases', {
     section: 'releases',
     permission: 'releases.read',

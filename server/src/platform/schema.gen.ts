@@ -237,6 +237,46 @@ export interface Events {
   type: string;
 }
 
+export interface ExceptionDecisions {
+  decided_at: Timestamp;
+  decided_by: string;
+  decision: string;
+  exception_id: string;
+  reason: string;
+  seq: number;
+  tenant_id: Generated<string>;
+}
+
+export interface ExceptionHosts {
+  exception_id: string | null;
+  host_id: string | null;
+  tenant_id: string | null;
+}
+
+export interface Exceptions {
+  compensation: string;
+  expires_at: Timestamp;
+  id: string;
+  owner_id: string;
+  place_id: string | null;
+  place_kind: string;
+  place_name: string | null;
+  reason: string;
+  requested_at: Timestamp;
+  requested_by: string;
+  tenant_id: Generated<string>;
+  update_name: string | null;
+  update_version: string | null;
+}
+
+export interface ExceptionVerdicts {
+  decided_at: Timestamp | null;
+  decision: string | null;
+  exception_id: string | null;
+  tenant_id: string | null;
+  was_approved: boolean | null;
+}
+
 export interface Freezes {
   body: Json;
   created_at: Generated<Timestamp>;
@@ -546,6 +586,12 @@ export interface People {
   version: Generated<number>;
 }
 
+export interface PlanExceptions {
+  exception_id: string;
+  plan_id: string;
+  tenant_id: Generated<string>;
+}
+
 export interface Plans {
   counts: Json;
   created_at: Generated<Timestamp>;
@@ -813,6 +859,10 @@ export interface Database {
   enrolment_tokens: EnrolmentTokens;
   event_heads: EventHeads;
   events: Events;
+  exception_decisions: ExceptionDecisions;
+  exception_hosts: ExceptionHosts;
+  exception_verdicts: ExceptionVerdicts;
+  exceptions: Exceptions;
   freezes: Freezes;
   group_members: GroupMembers;
   groups: Groups;
@@ -839,6 +889,7 @@ export interface Database {
   notices: Notices;
   outbox: Outbox;
   people: People;
+  plan_exceptions: PlanExceptions;
   plans: Plans;
   policy_documents: PolicyDocuments;
   quarantine_rules: QuarantineRules;

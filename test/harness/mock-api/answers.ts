@@ -6,6 +6,7 @@ import { defaultQuarantineRule } from '#contract/quarantine.ts';
 import type { RouteName } from '#contract/routes.ts';
 import { digestWords } from '#contract/words.ts';
 import { agentOf, at, hostDetail, hosts, idOf, sha, sites, tenantId } from './fleetData.ts';
+import { endedExceptions, exceptionAlerts, exceptions } from './exceptionData.ts';
 import { followUpOf, followUps, noticeSettings, planNotices } from './followUpData.ts';
 import { dependencies, groups, relationsOf } from './groupData.ts';
 import { metricsOf } from './metricsData.ts';
@@ -211,6 +212,13 @@ export const answers: Partial<Record<RouteName, Answer>> = {
   listMaintenancePolicies: (call) => page([policy], call),
   listUpdateQuarantines: (call) => page(quarantines, call),
   getQuarantineRule: () => ({ ...defaultQuarantineRule }),
+  listExceptions: (call) =>
+    page(
+      exceptions.filter(({ state }) => call.query.state === undefined || state === call.query.state),
+      call,
+    ),
+  getExceptionAlerts: (call) =>
+    isEmpty(call) ? { requested: [], expiringSoon: [], expiredMissing: [], ownerLost: [] } : exceptionAlerts,
   listWindows: (call) => page(windows, call),
   listWindowOccurrences: ({ params }) => occurrences(params.windowId ?? ''),
   previewWindow: () => windowPreview(),
@@ -221,7 +229,10 @@ export const answers: Partial<Record<RouteName, Answer>> = {
   previewPlan: () => preview(),
   createPlan: () => planDetail(plans[0]?.id ?? ''),
   listPlans: (call) => page(plans, call),
-  getPlan: ({ params }) => found(planDetail(params.planId ?? '')),
+  getPlan: ({ params }) => {
+    const detail = planDetail(params.planId ?? '');
+    return detail === null ? null : { ...detail, endedExceptions };
+  },
   listReleases: (call) => page(releases, call),
   getRelease: ({ params }) => found(releaseDetail(params.releaseId ?? '')),
   listPlanNotices: () => planNotices,

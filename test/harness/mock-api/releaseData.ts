@@ -101,7 +101,15 @@ function planHost(index: number): PlanHost {
     })),
     updates,
     ...(index === 1
-      ? { leftOut: [{ name: 'libssl3', version: '3.0.17-1~deb12u3', code: 'quarantined' as const }] }
+      ? {
+          leftOut: [
+            { name: 'libssl3', version: '3.0.17-1~deb12u3', code: 'quarantined' as const },
+            {
+              ...{ name: 'nginx', version: '1.22.1-9+deb12u3', code: 'exempted' as const },
+              exception: { id: idOf('exception', 2), reason: 'Le progiciel casse', expiresAt: at(8640) },
+            },
+          ],
+        }
       : {}),
     downloadBytes: updates.reduce((sum, update) => sum + update.downloadBytes, 0),
     restart: 'if_required',
@@ -205,7 +213,7 @@ export const plans: readonly Plan[] = [
 ];
 export function planDetail(planId: string): PlanDetail | null {
   const plan = plans.find((entry) => entry.id === planId);
-  return plan === undefined ? null : { plan, preview: preview() };
+  return plan === undefined ? null : { plan, preview: preview(), endedExceptions: [] };
 }
 
 const hash = (...parts: Uint8Array[]): Buffer => createHash('sha256').update(Buffer.concat(parts)).digest();

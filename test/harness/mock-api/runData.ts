@@ -197,6 +197,7 @@ export function runDetail(runId: string): RunDetail | null {
       { at: at(-10), code: 'wave_started', values: { wave: 1, hosts: 2 } },
       { at: at(-3), code: 'wave_started', values: { wave: 2, hosts: 4 } },
     ],
+    endedExceptions: [],
     report:
       run.endedAt === null
         ? null

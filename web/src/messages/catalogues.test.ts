@@ -5,6 +5,7 @@ import { parse } from 'svelte/compiler';
 import { describe, expect, it } from 'vitest';
 import { auditActions } from '#contract/audit.ts';
 import { errorCodes } from '#contract/errors.ts';
+import { exceptionStates } from '#contract/exceptions.ts';
 import { agentStates, hostStatuses } from '#contract/fleet.ts';
 import { dependencyKinds } from '#contract/groups.ts';
 import { noticeKinds, noticeMailStates, noticeStates } from '#contract/notices.ts';
@@ -92,6 +93,7 @@ describe('the catalogues', () => {
       ...runStates.map((state) => `run.${state}`),
       ...hostRunStates.map((state) => `hostRun.${state}`),
       ...releaseStates.map((state) => `release.${state}`),
+      ...exceptionStates.map((state) => `exception.${state}`),
       ...orderSteps.map((step) => `step.${step}`),
       ...outcomes.map((outcome) => `stepState.${outcome}`),
       ...resultCodes.map((code) => `code.${code}`),

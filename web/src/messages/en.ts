@@ -1,6 +1,7 @@
 import { access } from './en/access.ts';
 import { audit } from './en/audit.ts';
 import { errors } from './en/errors.ts';
+import { exceptions } from './en/exceptions.ts';
 import { fleet } from './en/fleet.ts';
 import { followUps } from './en/followups.ts';
 import { frame } from './en/frame.ts';
@@ -21,6 +22,7 @@ export const en: Readonly<Record<MessageKey, string>> = {
   ...access,
   ...audit,
   ...errors,
+  ...exceptions,
   ...fleet,
   ...followUps,
   ...frame,

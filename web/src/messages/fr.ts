@@ -1,6 +1,7 @@
 import { access } from './fr/access.ts';
 import { audit } from './fr/audit.ts';
 import { errors } from './fr/errors.ts';
+import { exceptions } from './fr/exceptions.ts';
 import { fleet } from './fr/fleet.ts';
 import { followUps } from './fr/followups.ts';
 import { frame } from './fr/frame.ts';
@@ -20,6 +21,7 @@ export const fr = {
   ...access,
   ...audit,
   ...errors,
+  ...exceptions,
   ...fleet,
   ...followUps,
   ...frame,

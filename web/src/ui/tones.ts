@@ -1,3 +1,4 @@
+import type { ExceptionState } from '#contract/exceptions.ts';
 import type { AgentSummary, HostSummary } from '#contract/fleet.ts';
 import type { EmergencyReport, Replacement } from '#contract/followups.ts';
 import type { Notice } from '#contract/notices.ts';
@@ -37,6 +38,13 @@ export const toneOf = {
     refused: 'failed',
     expired: 'waiting',
   } satisfies Record<ReleaseSummary['state'], Tone>,
+  exception: {
+    requested: 'needs',
+    approved: 'done',
+    refused: 'failed',
+    revoked: 'waiting',
+    expired: 'waiting',
+  } satisfies Record<ExceptionState, Tone>,
   notice: {
     waiting: 'waiting',
     sending: 'running',

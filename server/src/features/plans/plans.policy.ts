@@ -2,6 +2,7 @@ import type { Inventory, PendingUpdate } from '#contract/inventory.ts';
 import type { MaintenancePolicyBody, OrderRefusal, PlanHost } from '#contract/plans.ts';
 import type { HealthCheck, PinnedPackage } from '#contract/verbs.ts';
 import { orderHosts, type OrderFacts } from './order.policy.ts';
+import { leaveOut, leftOutOf, onlyLeftOut, type Withheld } from './withheld.policy.ts';
 
 /** A host as the planner sees it. */
 export interface PlanCandidate {
@@ -14,12 +15,6 @@ export interface PlanCandidate {
   readonly inventory: Inventory | null;
   readonly healthChecks: readonly HealthCheck[];
   readonly activeRunId: string | null;
-}
-
-/** An update that failed too often here. */
-export interface QuarantinedUpdate {
-  readonly name: string;
-  readonly version: string;
 }
 
 /** What hosts have to do with each other, as the groups feature tells it. */
@@ -152,27 +147,22 @@ function planHost(policy: MaintenancePolicyBody, host: PlanCandidate, now: numbe
   };
 }
 
-/** Plans a host as if updates in quarantine did not exist, and says which were left out. */
-function planWithoutQuarantined(
+/** Plans a host as if updates that must not be installed did not exist, and says which were left out. */
+function planWithoutWithheld(
   policy: MaintenancePolicyBody,
   host: PlanCandidate,
-  { now, quarantined = [] }: PlanContext,
+  { now, withheld }: PlanContext,
 ): PlanHost {
   const { inventory } = host;
-  const isQuarantined = ({ name, version }: QuarantinedUpdate): boolean =>
-    quarantined.some((one) => one.name === name && one.version === version);
-  const leftOut = selectUpdates(policy, inventory?.updates ?? []).filter(isQuarantined);
+  const leftOut = leftOutOf(host.hostId, selectUpdates(policy, inventory?.updates ?? []), withheld);
   const [first] = leftOut;
   if (inventory === null || first === undefined) return planHost(policy, host, now);
-  const updates = inventory.updates.filter((update) => !isQuarantined(update));
+  const updates = inventory.updates.filter((update) => leaveOut(host.hostId, update, withheld) === null);
   const planned = planHost(policy, { ...host, inventory: { ...inventory, updates } }, now);
-  const only = { count: leftOut.length, first: first.name };
   return {
     ...planned,
-    ...(planned.decision.code === 'nothing_pending'
-      ? { decision: { code: 'only_quarantined' as const, values: only } }
-      : {}),
-    leftOut: leftOut.map(({ name, version }) => ({ name, version, code: 'quarantined' as const })),
+    ...(planned.decision.code === 'nothing_pending' ? { decision: onlyLeftOut(leftOut, first) } : {}),
+    leftOut,
   };
 }
 
@@ -191,8 +181,8 @@ function isCanary(host: PlanCandidate): boolean {
 interface PlanContext {
   readonly now: number;
   readonly relations: HostRelations;
-  /** Updates that must not be installed now. */
-  readonly quarantined?: readonly QuarantinedUpdate[];
+  /** What must not be installed now. */
+  readonly withheld?: readonly Withheld[];
 }
 
 /** The hosts that change, in their order, then those that are left out; and why no order exists, when none does. */
@@ -212,7 +202,7 @@ export function planHosts(
 ): PlannedHosts {
   const judged = inOrder(candidates).map((candidate) => ({
     candidate,
-    host: planWithoutQuarantined(policy, candidate, context),
+    host: planWithoutWithheld(policy, candidate, context),
   }));
   const { placed, refusals } = orderHosts({
     ...context.relations,

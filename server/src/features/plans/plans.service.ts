@@ -1,11 +1,11 @@
 import { hash } from 'node:crypto';
 import canonicalize from 'canonicalize';
+import type { EndedException } from '#contract/exceptions.ts';
 import { confirmAboveHosts } from '#contract/plans.ts';
 import type {
   MaintenancePolicy,
   Plan,
   PlanDetail,
-  PlanHost,
   PlanPreview,
   PlanRequest,
   PlanTiming,
@@ -23,7 +23,9 @@ import type { PolicyDocument } from '#contract/trust.ts';
 import { drainLimitS, planDocument } from './plan-document.policy.ts';
 import type { PlanDocument } from './plan-document.policy.ts';
 import { planHosts } from './plans.policy.ts';
-import type { HostRelations, PlanCandidate, QuarantinedUpdate } from './plans.policy.ts';
+import { countHosts, exceptionsOf, warningsOf } from './preview.policy.ts';
+import type { Withheld } from './withheld.policy.ts';
+import type { HostRelations, PlanCandidate } from './plans.policy.ts';
 import {
   historyOf,
   predictHosts,
@@ -67,8 +69,14 @@ export interface PlansDeps {
       asked: TimeAsked & { readonly notBefore: string; readonly notAfter: string },
     ) => Promise<PlanTime>;
   };
-  /** Updates that must not be installed now. */
-  readonly quarantined: (tx: TenantTx) => Promise<readonly QuarantinedUpdate[]>;
+  /** What must not be installed on these hosts now. */
+  readonly withheld: (tx: TenantTx, hostIds: readonly string[]) => Promise<readonly Withheld[]>;
+  readonly exceptions: {
+    /** Remembers what a new plan rests on. */
+    readonly recordPlan: (tx: TenantTx, planId: string, exceptionIds: readonly string[]) => Promise<void>;
+    /** Which of them had ended by then. */
+    readonly endedOfPlan: (tx: TenantTx, planId: string, atMs: number) => Promise<EndedException[]>;
+  };
   /** Groups and dependencies of the tenant. */
   readonly relations: (tx: TenantTx) => Promise<HostRelations>;
   readonly trust: {
@@ -76,46 +84,7 @@ export interface PlansDeps {
   };
 }
 
-const shortWindowMs = 15 * 60_000;
 const soonMs = 24 * 3_600_000;
-
-function counts(hosts: readonly PlanHost[]): PlanPreview['counts'] {
-  const included = hosts.filter((host) => host.included);
-  const updates = included.flatMap((host) => host.updates);
-  return {
-    hosts: hosts.length,
-    included: included.length,
-    excluded: hosts.length - included.length,
-    updates: updates.length,
-    security: updates.filter((update) => update.security).length,
-    downloadBytes: included.reduce((sum, host) => sum + host.downloadBytes, 0),
-    waves: included.reduce((most, host) => Math.max(most, host.wave ?? 0), 0),
-    withoutGuard: included.filter((host) => host.rollbackTier === 0).length,
-  };
-}
-
-function warnings(preview: Omit<PlanPreview, 'warnings'>): PlanPreview['warnings'] {
-  const found: PlanPreview['warnings'] = [];
-  const { signersAvailable, signersNeeded } = preview;
-  if (signersAvailable < signersNeeded) {
-    found.push({ code: 'too_few_signers', values: { available: signersAvailable, needed: signersNeeded } });
-  }
-  const windowMs = Date.parse(preview.notAfter) - Date.parse(preview.notBefore);
-  if (windowMs < shortWindowMs)
-    found.push({ code: 'window_short', values: { minutes: Math.floor(windowMs / 60_000) } });
-  const { fit, expectedSeconds } = preview.timing ?? { fit: 'unknown', expectedSeconds: null };
-  if ((fit === 'does_not_fit' || fit === 'may_not_fit') && expectedSeconds !== null) {
-    const minutes = (seconds: number): number => Math.ceil(seconds / 60);
-    const values = { low: minutes(expectedSeconds.low), high: minutes(expectedSeconds.high) };
-    found.push({ code: fit, values: { ...values, minutes: Math.floor(windowMs / 60_000) } });
-  }
-  const { withoutGuard, excluded } = preview.counts;
-  if (withoutGuard > 0) found.push({ code: 'hosts_without_guard', values: { count: withoutGuard } });
-  if (excluded > 0) found.push({ code: 'hosts_excluded', values: { count: excluded } });
-  const leftOut = preview.hosts.flatMap((host) => (host.leftOut ?? []).map((one) => JSON.stringify(one)));
-  if (leftOut.length > 0) found.push({ code: 'updates_left_out', values: { count: new Set(leftOut).size } });
-  return found;
-}
 
 function invalid(path: string, rule: string, message: string): AppError {
   return new AppError('invalid_request', { fields: [{ path, rule, message }] });
@@ -270,6 +239,7 @@ export class PlansService {
       ...{ id, title, policyId, policyName: policy.name, notBefore, notAfter },
       ...{ document, documentSha256, preview, createdBy },
     });
+    await this.#deps.exceptions.recordPlan(tx, id, exceptionsOf(preview.hosts));
     await this.#deps.audit.record(tx, {
       action: 'plan.created',
       ...(by === null ? { actorKind: 'system' as const, actorId: null } : actorOf(by)),
@@ -291,7 +261,8 @@ export class PlansService {
   async get(tenantId: string, planId: string): Promise<PlanDetail> {
     return this.#deps.db.inTenant(tenantId, async (tx) => {
       const row = found(await repository.getPlan(tx, planId));
-      return { plan: this.#view(row), preview: row.preview };
+      const endedExceptions = await this.#deps.exceptions.endedOfPlan(tx, planId, row.notAfter.getTime());
+      return { plan: this.#view(row), preview: row.preview, endedExceptions };
     });
   }
 
@@ -331,8 +302,9 @@ export class PlansService {
       });
     }
     const history = historyOf(await this.#deps.history(tx, request.hostIds));
-    const [relations, quarantined] = [await this.#deps.relations(tx), await this.#deps.quarantined(tx)];
-    const { hosts: planned, refusals } = planHosts(policy, candidates, { now, relations, quarantined });
+    const relations = await this.#deps.relations(tx);
+    const withheld = await this.#deps.withheld(tx, request.hostIds);
+    const { hosts: planned, refusals } = planHosts(policy, candidates, { now, relations, withheld });
     const drainS = drainLimitS(policy);
     const { hosts, predictions } = predictHosts(planned, drainS === null ? history : { ...history, drainS });
     const { hostIds, windowIds = [] } = request;
@@ -354,12 +326,12 @@ export class PlansService {
       ...(request.emergency === undefined ? {} : { emergency: { reason: request.emergency.reason } }),
       hosts,
       refusals,
-      counts: counts(hosts),
+      counts: countHosts(hosts),
       class: 'R2' as const,
       signersNeeded: trust?.document.thresholds.R2 ?? 2,
       signersAvailable: signers.size,
     };
-    return { ...draft, warnings: warnings(draft) };
+    return { ...draft, warnings: warningsOf(draft) };
   }
 
   #view(row: PlanRow): Plan {

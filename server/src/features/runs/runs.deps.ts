@@ -1,3 +1,4 @@
+import type { EndedException } from '#contract/exceptions.ts';
 import type { LiveEvent } from '#contract/tenants.ts';
 import type { AuditWriter } from '../../platform/audit/auditWriter.ts';
 import type { Clock } from '../../platform/clock.ts';
@@ -66,6 +67,8 @@ export interface RunsDeps {
       tx: TenantTx,
     ) => Promise<readonly { readonly name: string; readonly version: string }[]>;
   };
+  /** Exceptions that a plan rests on and that had ended by then. Absent where nothing is exempted. */
+  readonly exceptionsEnded?: (tx: TenantTx, planId: string, atMs: number) => Promise<EndedException[]>;
   /** Says in the same transaction that a run has ended. Absent where nothing follows. */
   readonly ended?: (tx: TenantTx, runId: string) => Promise<void>;
   /** The freeze that holds any of these sites at an instant, or null. */

@@ -174,7 +174,12 @@ async function auditIndexOf(tx: TenantTx, entryId: string): Promise<number | nul
   return leaf?.leaf_index ?? null;
 }
 
-export async function getRunDetail(tx: TenantTx, runId: string, nowMs: number): Promise<RunDetail> {
+/** A run without what its plan rested on. */
+export async function getRunDetail(
+  tx: TenantTx,
+  runId: string,
+  nowMs: number,
+): Promise<Omit<RunDetail, 'endedExceptions'>> {
   const row = await repository.getRun(tx, runId);
   const hostRuns = await repository
     .selectHostRuns(tx)

@@ -31,7 +31,12 @@ export function runsRoutes(deps: RunsDeps, service: RunsService): RouteHandlers<
         readModel.listRuns(tx, { ...idPage(query), state: query.state ?? null }),
       ),
     getRun: ({ params }) =>
-      db.inTenant(params.tenantId, (tx) => readModel.getRunDetail(tx, params.runId, clock.now())),
+      db.inTenant(params.tenantId, async (tx) => {
+        const detail = await readModel.getRunDetail(tx, params.runId, clock.now());
+        const { planId, startedAt, notAfter } = detail.run;
+        const endedExceptions = await deps.exceptionsEnded?.(tx, planId, Date.parse(startedAt ?? notAfter));
+        return { ...detail, endedExceptions: endedExceptions ?? [] };
+      }),
     getHostRun: ({ params }) =>
       db.inTenant(params.tenantId, async (tx) => {
         const row = await getHostRun(tx, params.hostRunId);

@@ -83,6 +83,8 @@ export const plans: Readonly<Record<keyof typeof source, string>> = {
   'planDecision.included_without_guard': 'Included without a checkpoint: {reason}',
   'planDecision.only_quarantined':
     '{count, plural, one {Only an update in quarantine, {first}, is pending.} other {Only # updates in quarantine are pending, among them {first}.}}',
+  'planDecision.only_exempted':
+    '{count, plural, one {The only pending update, {first}, is left out by an exception: {reason}} other {All # pending updates, among them {first}, are left out by exception: {reason}}}',
   'planDecision.nothing_pending': 'Nothing to install.',
   'planDecision.agent_not_connected': 'The agent is not connected.',
   'planDecision.agent_revoked': 'The agent is revoked or suspected to be a clone.',
@@ -125,7 +127,12 @@ export const plans: Readonly<Record<keyof typeof source, string>> = {
     '{count, plural, one {# server will have no checkpoint.} other {# servers will have no checkpoint.}}',
   'planWarning.updates_left_out':
     '{count, plural, one {# update is left out: it is in quarantine.} other {# updates are left out: they are in quarantine.}}',
+  'planWarning.updates_exempted':
+    '{count, plural, one {# update is left out by an exception.} other {# updates are left out by exceptions.}}',
+  'planWarning.exception_ends_before':
+    '{count, plural, one {# exception ends before the plan begins: what it leaves out stays left out of this plan all the same.} other {# exceptions end before the plan begins: what they leave out stays left out of this plan all the same.}}',
   'preview.leftOut': 'Left out',
+  'leftOut.exempted': 'exception until {until}: {reason}',
   'leftOut.quarantined': 'in quarantine: it failed too often here',
   'planWarning.hosts_excluded':
     '{count, plural, one {# server is left out; the reason is given below.} other {# servers are left out; the reason is given below.}}',

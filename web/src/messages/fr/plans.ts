@@ -85,6 +85,8 @@ export const plans = {
   'planDecision.included_without_guard': 'Retenu sans point de retour : {reason}',
   'planDecision.only_quarantined':
     '{count, plural, one {Seule une mise à jour en quarantaine, {first}, est en attente.} other {Seules # mises à jour en quarantaine sont en attente, dont {first}.}}',
+  'planDecision.only_exempted':
+    '{count, plural, one {La seule mise à jour en attente, {first}, fait l’objet d’une dérogation : {reason}} other {Les # mises à jour en attente, dont {first}, sont laissées de côté par dérogation : {reason}}}',
   'planDecision.nothing_pending': 'Rien à installer.',
   'planDecision.agent_not_connected': 'L’agent n’est pas connecté.',
   'planDecision.agent_revoked': 'L’agent est révoqué ou suspecté d’être un clone.',
@@ -129,7 +131,12 @@ export const plans = {
     '{count, plural, one {# serveur n’aura pas de point de retour.} other {# serveurs n’auront pas de point de retour.}}',
   'planWarning.updates_left_out':
     '{count, plural, one {# mise à jour est laissée de côté : elle est en quarantaine.} other {# mises à jour sont laissées de côté : elles sont en quarantaine.}}',
+  'planWarning.updates_exempted':
+    '{count, plural, one {# mise à jour est laissée de côté par une dérogation.} other {# mises à jour sont laissées de côté par des dérogations.}}',
+  'planWarning.exception_ends_before':
+    '{count, plural, one {# dérogation prend fin avant le début du plan : ce qu’elle laisse de côté le restera pourtant dans ce plan.} other {# dérogations prennent fin avant le début du plan : ce qu’elles laissent de côté le restera pourtant dans ce plan.}}',
   'preview.leftOut': 'Laissé de côté',
+  'leftOut.exempted': 'dérogation jusqu’au {until} : {reason}',
   'leftOut.quarantined': 'en quarantaine : trop d’échecs ici',
   'planWarning.hosts_excluded':
     '{count, plural, one {# serveur est laissé de côté ; le motif est indiqué plus bas.} other {# serveurs sont laissés de côté ; le motif est indiqué plus bas.}}',
