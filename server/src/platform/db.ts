@@ -93,6 +93,7 @@ function createPool(access: DatabaseAccess, options: DbOptions, name: string): p
   const primary = options.primary ?? soleAddress;
   const timeoutMs = options.statementTimeoutMs ?? statementTimeoutMs;
   const pool = new pg.Pool({
+    connectionString: access.connectionString,
     Client: clientsOf(access, primary),
     verify: (client, done) => void primary.confirm(client).then(() => done(), done),
     ...(access.password === undefined ? {} : { password: access.password }),

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
-import type pg from 'pg';
+import pg from 'pg';
 import type { DatabaseAccess } from './primary/addresses.ts';
-import { soleAddress, type Primary } from './primary/primary.ts';
+import type { Primary } from './primary/primary.ts';
 
 interface Migration {
   readonly name: string;
@@ -90,15 +90,16 @@ async function apply(client: pg.Client, migration: Migration): Promise<void> {
  */
 export async function migrate(options: MigrateOptions): Promise<string[]> {
   const all = await readMigrations(options.directory);
-  const { primary = soleAddress } = options;
-  await primary.found();
-  const client = primary.open(options, {
+  const { connectionString, primary } = options;
+  await primary?.found();
+  const config: pg.ClientConfig = {
     ...(options.password === undefined ? {} : { password: options.password }),
     application_name: 'atlas-migrate',
-  });
+  };
+  const client = primary?.open(options, config) ?? new pg.Client({ ...config, connectionString });
   await client.connect();
   try {
-    await primary.confirm(client);
+    await primary?.confirm(client);
     await client.query('select pg_advisory_lock($1)', [lockKey]);
     await client.query(
       `create table if not exists schema_migrations (

@@ -110,7 +110,7 @@ function lost(): Error {
   return new Error('Connection terminated unexpectedly');
 }
 
-class SimulatedPoolClient {
+class SimulatedPoolClient extends EventEmitter {
   readonly #connectionString: string;
   readonly #types: real.CustomTypesConfig | undefined;
   readonly #program = loop.program;
@@ -123,6 +123,7 @@ class SimulatedPoolClient {
   #turn: Promise<unknown> = Promise.resolve();
 
   constructor(connectionString: string, types: real.CustomTypesConfig | undefined) {
+    super();
     this.#connectionString = connectionString;
     this.#types = types;
     this.#program?.atDeath.push(() => void this.#abandon());
