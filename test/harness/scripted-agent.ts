@@ -74,7 +74,10 @@ export class ScriptedAgent {
     const held = await server.commands.resultsHeld(this.#tenantId, this.agentId);
     this.#unacknowledged = this.#unacknowledged.filter(({ seq }) => seq > held);
     const open = [...this.#journal].filter(([, result]) => result === null).map(([id]) => id);
-    void server.runs.service.agentConnected(this.ref, open);
+    // What a server that dies could not look up, the next one looks up when this agent says hello to it.
+    server.runs.service.agentConnected(this.ref, open).catch((error: unknown) => {
+      if (server.alive) throw error;
+    });
     for (const frame of frames) this.receive(frame);
     await this.#deliver();
   }
