@@ -72,7 +72,7 @@ describe('the table of requirements', () => {
         'A-21',
         'A-22',
       ],
-      ...['T-01', 'T-02', 'T-03', 'T-07', 'T-08', 'T-11', 'C-01', 'C-02', 'C-03', 'A-30'],
+      ...['T-01', 'T-02', 'T-03', 'T-07', 'T-08', 'T-10', 'T-11', 'T-13', 'C-01', 'C-02', 'C-03', 'A-30'],
       ...Array.from({ length: 14 }, (_, index) => `I${index + 1}`),
     ];
     expect(rows.map(([id]) => id)).toEqual(wanted);

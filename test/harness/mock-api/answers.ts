@@ -12,7 +12,16 @@ import { dependencies, groups, relationsOf } from './groupData.ts';
 import { metricsOf } from './metricsData.ts';
 import { quarantines } from './quarantineData.ts';
 import { sshAccesses, sshHostKeys } from './reachData.ts';
-import { people, planDetail, plans, policy, preview, releaseDetail, releases, trust } from './releaseData.ts';
+import {
+  people,
+  planDetail,
+  plans,
+  policies,
+  preview,
+  releaseDetail,
+  releases,
+  trust,
+} from './releaseData.ts';
 import { hostRunDetail, hostRuns, logLines, runDetail, runs } from './runData.ts';
 import {
   calendar,
@@ -209,7 +218,7 @@ export const answers: Partial<Record<RouteName, Answer>> = {
     token: 'atlas-enrol-v1.c2ltdWxhdGVk',
     line: 'atlas-agent enrol atlas-enrol-v1.eyJ1cmwiOiJodHRwczovL2F0bGFzLnNpbXVsZS5leGFtcGxlOjg0NDQiLCJzZWNyZXQiOiJzaW11bMOpIn0',
   }),
-  listMaintenancePolicies: (call) => page([policy], call),
+  listMaintenancePolicies: (call) => page(policies, call),
   listUpdateQuarantines: (call) => page(quarantines, call),
   getQuarantineRule: () => ({ ...defaultQuarantineRule }),
   listExceptions: (call) =>

@@ -49,6 +49,34 @@ export const policy: MaintenancePolicy = {
   version: 4,
 };
 
+/** The list as people find it: one policy that says everything, one that takes work away, one that says the least. */
+export const policies: MaintenancePolicy[] = [
+  policy,
+  {
+    ...policy,
+    id: idOf('policy', 2),
+    name: 'Frontaux, sortis de la répartition',
+    description: 'Un serveur à la fois, mis à l’écart avant le changement.',
+    updates: { select: 'security', excludePackages: [] },
+    drain: {
+      hookWithinS: 60,
+      units: [
+        { unit: 'app.service', withinS: 30 },
+        { unit: 'nginx.service', withinS: 20 },
+      ],
+    },
+    waves: { ...policy.waves, firstSize: 1, size: 1 },
+  },
+  {
+    ...policy,
+    id: idOf('policy', 3),
+    name: 'Tout, chaque mois',
+    description: '',
+    updates: { select: 'all', excludePackages: [] },
+    restart: 'always',
+  },
+];
+
 /** One of each reason, so that pictures show them all. */
 function placementAt(index: number): NonNullable<PlanHost['placement']> {
   const host = hosts[1]?.hostname ?? '';
