@@ -12,16 +12,7 @@ import { dependencies, groups, relationsOf } from './groupData.ts';
 import { metricsOf } from './metricsData.ts';
 import { quarantines } from './quarantineData.ts';
 import { sshAccesses, sshHostKeys } from './reachData.ts';
-import {
-  people,
-  planDetail,
-  plans,
-  policies,
-  preview,
-  releaseDetail,
-  releases,
-  trust,
-} from './releaseData.ts';
+import { people, planDetail, plans, preview, releaseDetail, releases, trust } from './releaseData.ts';
 import { hostRunDetail, hostRuns, logLines, runDetail, runs } from './runData.ts';
 import {
   calendar,
