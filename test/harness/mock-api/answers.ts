@@ -10,6 +10,7 @@ import { endedExceptions, exceptionAlerts, exceptions } from './exceptionData.ts
 import { followUpOf, followUps, noticeSettings, planNotices } from './followUpData.ts';
 import { dependencies, groups, relationsOf } from './groupData.ts';
 import { metricsOf } from './metricsData.ts';
+import { policies } from './policyData.ts';
 import { quarantines } from './quarantineData.ts';
 import { sshAccesses, sshHostKeys } from './reachData.ts';
 import { people, planDetail, plans, preview, releaseDetail, releases, trust } from './releaseData.ts';
