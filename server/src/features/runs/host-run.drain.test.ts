@@ -114,4 +114,16 @@ describe('a host whose work is taken away before the change', () => {
     expect(host.run.state).toBe('cancelled');
     expect(host.sent()).not.toContain('undrain');
   });
+
+  it('is still away when an answer speaks of a return that nobody ordered', () => {
+    const host = drive(drained);
+    host.upTo('drain');
+    const { fence } = host.run;
+    host.tell({
+      ...{ type: 'result', step: 'undrain', attempt: 1, fence, outcome: 'succeeded', code: 'ok', facts: {} },
+    });
+    expect(host.run.drain).toBe('out');
+    host.answer('drain');
+    expect(host.run.drain).toBe('out');
+  });
 });

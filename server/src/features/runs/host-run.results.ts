@@ -280,7 +280,9 @@ function recordLateTruth(draft: Draft, result: StepResult): void {
 export function applyResult(draft: Draft, result: StepResult): void {
   const key = `${result.step}:${result.attempt}:${result.outcome}`;
   if (result.fence !== draft.run.fence || draft.run.answered.includes(key)) return;
-  const { open, again } = draft.run;
+  const { open, again, attempts } = draft.run;
+  // What was never ordered cannot have been answered.
+  if (result.attempt > (attempts[result.step] ?? 0)) return;
   patch(draft, { answered: [...draft.run.answered, key] });
   // An earlier try of the same step that did succeed after all is the answer too.
   const isOpen = open !== null && open.step === result.step;
