@@ -1,4 +1,5 @@
 import { Type, type Static } from 'typebox';
+import { AgentVersion, BuildArtefact, buildCodes, buildOutcomes } from '#contract/agent-builds.ts';
 import { Envelope } from '#contract/dsse.ts';
 import { Inventory } from '#contract/inventory.ts';
 import { maxSamplesPerFrame, MetricSample, samplingPeriodS } from '#contract/metrics.ts';
@@ -64,6 +65,10 @@ export const ServerFrame = Type.Union([
   Strict({ type: Type.Literal('refused'), code: Line(64), detail: Prose(500) }),
   /** Measure the host this often and send what was measured. An agent that was never asked sends no measures. */
   Strict({ type: Type.Literal('measure'), everyS: Type.Integer(samplingPeriodS) }),
+  /** Become this version; the agent verifies the document by itself and says what came of it. */
+  Strict({ type: Type.Literal('build'), askId: Uuid, envelope: Envelope, artefact: BuildArtefact }),
+  /** The server holds what came of it: the agent need not say it again. */
+  Strict({ type: Type.Literal('buildNoted'), askId: Uuid }),
 ]);
 
 /** Agent → server. */
@@ -120,6 +125,16 @@ export const AgentFrame = Type.Union([
     generation: Type.Integer({ minimum: 1 }),
   }),
   Strict({ type: Type.Literal('alarm'), code: Line(64), detail: Prose(1000), at: Instant }),
+  /** What came of a request to become another version; `running` is the version that says so. */
+  Strict({
+    type: Type.Literal('buildOutcome'),
+    askId: Uuid,
+    version: OrNull(AgentVersion),
+    running: Line(40),
+    outcome: OneOf(buildOutcomes),
+    code: OneOf(buildCodes),
+    detail: Prose(500),
+  }),
 ]);
 
 /** Body of `POST /enrol` on the enrolment listener. */

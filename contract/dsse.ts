@@ -7,6 +7,7 @@ export const payloadTypes = {
   policy: 'application/vnd.atlas.policy+json; v=1',
   lock: 'application/vnd.atlas.lock+json; v=1',
   results: 'application/vnd.atlas.results+json; v=1',
+  agentBuild: 'application/vnd.atlas.agent-build+json; v=1',
 } as const;
 
 /** A WebAuthn assertion over SHA-256 of the DSSE pre-authentication encoding (WebAuthn Level 3, section 6.3.3). */

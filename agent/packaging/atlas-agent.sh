@@ -1,4 +1,6 @@
 #!/bin/sh
-# The agent with the runtime that its package carries; nothing of the environment reaches that runtime.
-unset NODE_OPTIONS NODE_EXTRA_CA_CERTS NODE_TLS_REJECT_UNAUTHORIZED NODE_PATH
-exec /usr/lib/atlas-agent/node --no-warnings /usr/lib/atlas-agent/agent.mjs "$@"
+# The agent in the version that is in force on this host; only the service's own start counts as a try of a new one.
+case ${1:-} in
+  run) exec /usr/lib/atlas-agent/launch start "$@" ;;
+  *) exec /usr/lib/atlas-agent/launch exec "$@" ;;
+esac

@@ -32,6 +32,7 @@ export interface DebOptions {
 /** Files of the package: where they come from, where they lie, their mode. */
 const files: readonly [string, string, number][] = [
   ['guardian.sh', 'usr/lib/atlas-agent/guardian', 0o755],
+  ['launch.sh', 'usr/lib/atlas-agent/launch', 0o755],
   ['drain.sh', 'usr/lib/atlas-agent/drain', 0o755],
   ['prepare-state.sh', 'usr/lib/atlas-agent/prepare-state', 0o755],
   ['atlas-agent.sh', 'usr/bin/atlas-agent', 0o755],

@@ -22,6 +22,7 @@ const files: readonly [string, string, number][] = [
   ['install-engine.sh', 'install-engine.sh', 0o755],
   ['atlas-engine.sh', 'atlas-engine', 0o755],
   ['guardian.sh', 'guardian', 0o755],
+  ['launch.sh', 'launch', 0o755],
   ['drain.sh', 'drain', 0o755],
   ['prepare-state.sh', 'prepare-state', 0o755],
   ['atlas-agent-state.service', 'atlas-agent-state.service', 0o644],

@@ -11,7 +11,7 @@ state=/var/lib/atlas-agent
 [ -d /run/systemd/system ] || { echo 'engine: this host has no systemd' >&2; exit 3; }
 if [ ! -e /var/lib/dpkg/info/atlas-agent.list ]; then
   mkdir -p /usr/lib/atlas-agent
-  install -m 0755 "$home/guardian" "$home/drain" "$home/prepare-state" /usr/lib/atlas-agent/
+  install -m 0755 "$home/guardian" "$home/launch" "$home/drain" "$home/prepare-state" /usr/lib/atlas-agent/
   install -m 0644 "$home"/atlas-agent-state.service "$home"/atlas-guardian.service "$home"/atlas-guardian.timer /etc/systemd/system/
   systemctl daemon-reload
   systemctl --quiet enable atlas-agent-state.service atlas-guardian.timer

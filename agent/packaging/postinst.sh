@@ -4,6 +4,12 @@ units='atlas-agent-state.service atlas-agent.service atlas-guardian.timer'
 if [ "$1" = configure ]; then
   mkdir -p /var/lib/atlas-agent
   chmod 700 /var/lib/atlas-agent
+  # A package that is as new as the version that the agent has become by itself takes its place.
+  become=$(sed -n 's/^version=//p' /var/lib/atlas-agent/versions/current 2>/dev/null | tail -n 1)
+  case $become in
+    '' | package | *[!0-9.]*) ;;
+    *) dpkg --compare-versions "$(dpkg-query -W -f='${Version}' atlas-agent)" lt "$become" || /usr/lib/atlas-agent/launch package ;;
+  esac
   for unit in $units; do
     systemctl --quiet enable "$unit" || true
   done

@@ -95,9 +95,13 @@ async function runStatus(settings: Settings): Promise<number> {
     say(JSON.stringify(status));
     return exit.ok;
   }
-  const { identity, guard, journal } = status;
+  const { build, identity, guard, journal } = status;
   const rows: [string, string][] = [
     ['version', status.version],
+    ['in force', `${build.version}${build.isProven ? '' : ', on trial'} (before: ${build.previous})`],
+    ...(build.left === null
+      ? []
+      : [['left', `${build.left.version}: ${build.left.why}`] as [string, string]]),
     ['service', status.service],
     ['tenant', identity?.tenantId ?? '-'],
     ['host', identity?.hostId ?? '-'],

@@ -4,6 +4,7 @@ import { surveyGuard } from './guard/guardTier.ts';
 import { runCommand } from './host/command.ts';
 import { Journal } from './journal/journal.ts';
 import { locateState } from './state/stateDirectory.ts';
+import { VersionFolders } from './selfupdate/versionFolders.ts';
 import { agentVersion } from './version.ts';
 import { readFile, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -38,6 +39,7 @@ export async function readStatus(stateRoot: string) {
     policyEpoch: identity?.policy.epoch ?? null,
     certificateUntil:
       identity?.certificate == null ? null : new Date(identity.certificate.validTo).toISOString(),
+    build: await new VersionFolders(state.versions).read(),
     guard: await surveyGuard(state.root),
     guardArmedUntil: armed === null ? null : new Date(armed.deadlineMs).toISOString(),
     journal: await readJournal(state.journal),

@@ -17,6 +17,8 @@ import { createMeasuredLink } from '../link/measuredLink.ts';
 import { Renewal } from '../link/renewal.ts';
 import { ServerAddresses } from '../link/servers.ts';
 import { log } from '../log.ts';
+import { createSelfUpdate } from '../selfupdate/createSelfUpdate.ts';
+import type { SelfUpdate } from '../selfupdate/selfUpdate.ts';
 import { locateState, prepareState } from '../state/stateDirectory.ts';
 import type { AgentView } from '../verify/agentView.ts';
 import { checkLogProof } from '../verify/auditLog.check.ts';
@@ -24,10 +26,11 @@ import { verifyRelease } from '../verify/command.verify.ts';
 import { isRefusal } from '../verify/refusal.ts';
 import { createVerbTable } from '../verbs/verbTable.ts';
 import type { AgentParts, CreateLink, Hands } from './agentParts.ts';
-import { asProse, CommandRunner, type Progress } from './commandRunner.ts';
+import { CommandRunner, type Progress } from './commandRunner.ts';
 import { helloFrame } from './hello.ts';
 import { AgentMemory } from './memory.ts';
 import { ResultOutbox } from './outbox.ts';
+import { progressFrame } from './progressFrame.ts';
 import { ReleaseStore } from './releaseStore.ts';
 import { settlePast } from './settlePast.ts';
 import { LockWatch, PinnedPolicy } from './serverFrames.ts';
@@ -46,6 +49,8 @@ const dayMs = 86_400_000;
 export class Agent {
   /** Resolves when the journal cannot be written any more: only a new start, which reads it from the disk, helps then. */
   readonly failed: Promise<Error>;
+  /** Resolves when this program has to end so that the launcher starts another version. */
+  readonly replaced: Promise<string>;
   readonly #parts: AgentParts;
   readonly #startedAtMs = Date.now();
   readonly #guardian: Guardian;
@@ -62,11 +67,14 @@ export class Agent {
   readonly #runner: CommandRunner;
   readonly #servers: ServerAddresses;
   readonly #link: HostLink;
+  readonly #selfUpdate: SelfUpdate;
+  readonly #ready = Promise.withResolvers<void>();
   readonly #timers: NodeJS.Timeout[] = [];
   #identity: Identity;
   #inventorySentAtMs = 0;
   #isLooking = false;
-  #markReady: () => void = () => undefined;
+  /** Another version is about to take over: orders are left to it. */
+  #isLeaving = false;
 
   private constructor(identity: Identity, parts: AgentParts) {
     const { state, memory } = parts;
@@ -98,6 +106,13 @@ export class Agent {
     });
     this.#verbs = parts.verbs ?? this.#createVerbs();
     this.#runner = this.#createRunner();
+    this.#selfUpdate = createSelfUpdate({
+      ...{ parts, guardian: this.#guardian, drainage: this.#drainage },
+      ...{ link: () => this.#link, view: () => this.#view() },
+      isLooking: () => this.#isLooking,
+      pause: (isPaused) => this.#pause(isPaused),
+    });
+    this.replaced = this.#selfUpdate.replaced;
   }
 
   /**
@@ -143,7 +158,7 @@ export class Agent {
     this.#every(choresEveryMs, () => this.#doChores());
     this.#every(inventoryLookMs, () => this.#sendInventoryIfIdle());
     await this.#settlePast();
-    this.#markReady();
+    this.#ready.resolve();
     await this.#doChores();
   }
 
@@ -208,9 +223,6 @@ export class Agent {
 
   #createRunner(): CommandRunner {
     const { journal, memory, bootId } = this.#parts;
-    const ready = new Promise<void>((resolve) => {
-      this.#markReady = resolve;
-    });
     const deps = {
       self: this.#identity.record,
       bootId,
@@ -229,10 +241,17 @@ export class Agent {
         // What people look at after a run is the host as it is then.
         if (command.step === 'commit') this.#inventorySentAtMs = 0;
       },
-      onProgress: (command: Command, progress: Progress) => this.#sendProgress(command, progress),
+      onProgress: (command: Command, progress: Progress) =>
+        void this.#link.send(progressFrame(command, progress)),
       onAlarm: (code: string, detail: string) => this.#alarm(code, detail),
     };
-    return new CommandRunner(deps, ready);
+    return new CommandRunner(deps, this.#ready.promise);
+  }
+
+  #pause(isPaused: boolean): void {
+    this.#isLeaving = isPaused;
+    // Orders that came meanwhile were not taken; the server gives them again at the next connection.
+    if (!isPaused) this.#link.reconnect();
   }
 
   #view(): AgentView {
@@ -254,21 +273,6 @@ export class Agent {
     };
   }
 
-  /** Tells people where a command is. */
-  #sendProgress(command: Command, { phase, percent, lines }: Progress): void {
-    const at = new Date().toISOString();
-    const texts = lines.slice(-200).map((text) => ({ at, text: asProse(text, 2000) }));
-    const { commandId, hostRunId } = command;
-    this.#link.send({
-      type: 'progress',
-      commandId,
-      hostRunId,
-      phase: phase.slice(0, 80),
-      percent,
-      lines: texts,
-    });
-  }
-
   async #take(frame: ServerFrame): Promise<void> {
     const { journal } = this.#parts;
     const onAlarm = (code: string, detail: string) => this.#alarm(code, detail);
@@ -280,6 +284,7 @@ export class Agent {
       case 'release':
         return this.#takeRelease(frame);
       case 'commands':
+        if (this.#isLeaving) return;
         await Promise.all(frame.commands.map((command) => this.#runner.accept(command)));
         return;
       case 'resultsHeld':
@@ -298,6 +303,10 @@ export class Agent {
         return this.#takeCertificate(frame.chainPem);
       case 'refused':
         return log('link.refused', { code: frame.code, detail: frame.detail });
+      case 'build':
+        return this.#selfUpdate.take(frame);
+      case 'buildNoted':
+        return this.#parts.memory.recordBuildTold(frame.askId);
       case 'measure': // The link itself does that.
     }
   }
@@ -317,6 +326,8 @@ export class Agent {
     }
     this.#outbox.deliver(index.resultsAfter(held));
     await this.#servers.learn(frame.servers);
+    await this.#ready.promise;
+    await this.#selfUpdate.prove();
     await this.#sendInventoryIfIdle();
   }
 

@@ -17,7 +17,7 @@ import { fail } from './verb.ts';
 import type { VerbOutcome, VerbTable } from './verb.ts';
 
 /** Ids are kept this long after their window, so that nothing signed can come back. */
-const keepAfterWindowMs = 30 * 86_400_000;
+export const keepAfterWindowMs = 30 * 86_400_000;
 /** After a time-out, how long a verb may take to put its tools down. */
 const graceMs = 30_000;
 

@@ -14,6 +14,8 @@ interface MemoryContent {
   provedTimeMs: number;
   /** Where the server's nodes were reached when they last said so. */
   servers: string[];
+  /** Last request for another version of which the server holds what came of it. */
+  buildTold: string | null;
 }
 
 const maxCheckpoints = 128;
@@ -29,6 +31,7 @@ export class AgentMemory {
     witnessed: null,
     provedTimeMs: 0,
     servers: [],
+    buildTold: null,
   };
   #writing: Promise<void> = Promise.resolve();
 
@@ -65,6 +68,16 @@ export class AgentMemory {
 
   get servers(): readonly string[] {
     return this.#content.servers;
+  }
+
+  get buildTold(): string | null {
+    return this.#content.buildTold;
+  }
+
+  /** Remembers that the server holds what came of this request. */
+  async recordBuildTold(askId: string): Promise<void> {
+    this.#content.buildTold = askId;
+    await this.#save();
   }
 
   /** Remembers where the server's nodes are reached. */

@@ -7,7 +7,8 @@ const farewellMs = 500;
 
 /**
  * Lets the agent work until somebody asks it to stop, or until its journal cannot be written any more. It does not go on
- * after that: the service manager starts it again, and what the disk holds is then the truth.
+ * after that: the service manager starts it again, and what the disk holds is then the truth. So it does when another version
+ * has taken this one's place.
  */
 export async function workUntilEnd(agent: Agent): Promise<'stopped' | 'failed'> {
   const stopped = new Promise<'stopped'>((resolve) => {
@@ -18,7 +19,8 @@ export async function workUntilEnd(agent: Agent): Promise<'stopped' | 'failed'> 
     await delay(farewellMs);
     return 'failed' as const;
   });
-  const why = await Promise.race([agent.start().then(() => stopped), stopped, failed]);
+  const replaced = agent.replaced.then(() => 'stopped' as const);
+  const why = await Promise.race([agent.start().then(() => stopped), stopped, failed, replaced]);
   await agent.stop();
   return why;
 }

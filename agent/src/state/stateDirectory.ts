@@ -12,6 +12,7 @@ export interface StateDirectory {
   readonly work: string;
   readonly guardian: string;
   readonly snapshots: string;
+  readonly versions: string;
 }
 
 export const defaultStateRoot = '/var/lib/atlas-agent';
@@ -28,6 +29,7 @@ export function locateState(root: string): StateDirectory {
     work: at('work'),
     guardian: at('guardian'),
     snapshots: at('snapshots'),
+    versions: at('versions'),
   };
 }
 
@@ -40,6 +42,7 @@ export async function prepareState(state: StateDirectory): Promise<void> {
     state.work,
     state.guardian,
     state.snapshots,
+    state.versions,
   ])
     await mkdir(directory, { recursive: true, mode: 0o700 });
 }

@@ -31,7 +31,10 @@ function countRootSignatures(
 }
 
 /** True when enough different root keys of `signedBy` signed the envelope. */
-function isRootSigned(opened: OpenedPolicy, signedBy: PolicyDocument): boolean {
+export function isRootSigned(
+  opened: Pick<OpenedPolicy, 'payload' | 'envelope'>,
+  signedBy: PolicyDocument,
+): boolean {
   return countRootSignatures(opened, signedBy) >= signedBy.rootThreshold;
 }
 
