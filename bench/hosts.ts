@@ -74,6 +74,8 @@ export function openHosts({ audited, system, link, commands }: Parts) {
     addresses: () => [],
     nodes: { tell: () => undefined, hear: () => undefined, missed: () => undefined },
     fleet: { recordInventory: absent('inventory') },
+    // Simulated agents stay what they are.
+    builds: { receive: () => Promise.resolve() },
     // Simulated agents measure nothing, whatever they are asked.
     ...{ measureEveryS: 60, metrics: { record: () => undefined } },
     audit: auditModule.service,

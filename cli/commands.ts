@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { registerAgentless } from './commands/agentless.ts';
 import { registerAudit } from './commands/audit.ts';
 import { registerBench } from './commands/bench.ts';
+import { registerBuilds } from './commands/builds.ts';
 import { registerCheck } from './commands/check.ts';
 import { registerCode } from './commands/code.ts';
 import { registerDev } from './commands/dev.ts';
@@ -64,6 +65,7 @@ const groups: readonly { readonly title: Text; readonly registrations: readonly 
       registerTokens,
       registerAudit,
       registerPolicy,
+      registerBuilds,
     ],
   },
   {

@@ -1,5 +1,5 @@
 import { Type, type Static } from 'typebox';
-import { AgentVersion, BuildArtefact, buildCodes, buildOutcomes } from '#contract/agent-builds.ts';
+import { AgentVersion, BuildArtefact, buildCodes, buildOutcomes } from '#contract/builds.ts';
 import { Envelope } from '#contract/dsse.ts';
 import { Inventory } from '#contract/inventory.ts';
 import { maxSamplesPerFrame, MetricSample, samplingPeriodS } from '#contract/metrics.ts';

@@ -1,4 +1,5 @@
 import { auditRoutes } from '#contract/audit-routes.ts';
+import { buildRoutes } from '#contract/builds.ts';
 import { exceptionRoutes } from '#contract/exceptions.ts';
 import { feedRoutes } from '#contract/feeds.ts';
 import { fleetRoutes } from '#contract/fleet.ts';
@@ -23,6 +24,7 @@ export const routes = {
   ...feedRoutes,
   ...noticeRoutes,
   ...reachRoutes,
+  ...buildRoutes,
   ...groupRoutes,
   ...planRoutes,
   ...quarantineRoutes,

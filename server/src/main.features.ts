@@ -8,6 +8,7 @@ import { createKeycloakDirectory, type IdentityDirectory } from './features/acce
 import { createTokenVerifier, type TokenVerifier } from './features/access/tokens.verifier.ts';
 import { createAgentsModule, type AgentsModule } from './features/agents/agents.module.ts';
 import { createAuditModule, tellCheckpoints } from './features/audit/audit.module.ts';
+import { createBuildsModule, type BuildsModule } from './features/builds/builds.module.ts';
 import { checkEvidence, createCommandsModule } from './features/commands/commands.module.ts';
 import { createEventsModule } from './features/events/events.module.ts';
 import { createExceptionsModule } from './features/exceptions/exceptions.module.ts';
@@ -259,7 +260,7 @@ function createWork(platform: Platform, ground: Ground) {
 type Work = ReturnType<typeof createWork>;
 
 /** The two listeners for hosts, and what passes between them and the features. */
-function createHostsSide(platform: Platform, ground: Ground, work: Work) {
+function createHostsSide(platform: Platform, ground: Ground, work: Work & { builds: BuildsModule }) {
   const { clock, config, log } = platform;
   const { agents, commands, fleet, link, reach, runs, visits } = work;
   const enrolment = createEnrolmentListener({
@@ -279,6 +280,7 @@ function createHostsSide(platform: Platform, ground: Ground, work: Work) {
     heartbeatS,
     measureEveryS: config.measures.everyS,
     metrics: ground.metrics.intake,
+    builds: work.builds.rollout,
     addresses: presence.addresses,
     agents,
     audit: ground.audit.service,
@@ -326,11 +328,12 @@ export function createFeatures(platform: Platform, doors: IdentityDoors = identi
   const { config, nodes, outbox, queues } = platform;
   const ground = createGround(platform, doors);
   const work = createWork(platform, ground);
-  const hosts = createHostsSide(platform, ground, work);
+  const builds = createBuildsModule({ ...platform, link: work.hosts, trust: ground.trust.service });
+  const hosts = createHostsSide(platform, ground, { ...work, builds });
   const { access, events } = ground;
   const { runs } = work;
   outbox.subscribe(runs.jobs.subscriber(queues));
-  const parts = { ...ground, ...work };
+  const parts = { ...ground, ...work, builds };
   const withRoutes = [
     access,
     events,
@@ -342,6 +345,7 @@ export function createFeatures(platform: Platform, doors: IdentityDoors = identi
     parts.fleet,
     parts.metrics,
     parts.reach,
+    parts.builds,
     parts.groups,
     parts.notices,
     parts.policies,
@@ -367,11 +371,13 @@ export function createFeatures(platform: Platform, doors: IdentityDoors = identi
       parts.notices.relay.start();
       parts.followUps.jobs.start();
       parts.metrics.keeper.start();
+      parts.builds.jobs.start();
     },
     stop: async () => {
       await parts.notices.relay.stop();
       await parts.followUps.jobs.stop();
       await parts.metrics.keeper.stop();
+      await parts.builds.jobs.stop();
       await runs.jobs.stop();
       if (config.roles.has('agents')) await hosts.stop();
       await parts.metrics.intake.stop();

@@ -6,6 +6,7 @@ import type { Logger } from './platform/log.ts';
 import type { Nodes } from './platform/nodes.ts';
 import type { AgentsModule } from './features/agents/agents.module.ts';
 import type { AuditService } from './features/audit/audit.module.ts';
+import type { BuildsModule } from './features/builds/builds.module.ts';
 import type { CommandsService } from './features/commands/commands.module.ts';
 import type { FleetService } from './features/fleet/fleet.module.ts';
 import type { MetricsModule } from './features/metrics/metrics.module.ts';
@@ -31,6 +32,7 @@ export interface HostsDeps {
   >;
   readonly runs: Pick<RunsService, 'agentConnected' | 'heard' | 'progress' | 'lockChanged'>;
   readonly metrics: Pick<MetricsModule['intake'], 'record'>;
+  readonly builds: Pick<BuildsModule['rollout'], 'receive'>;
   readonly resultKeyOf: (tenantId: string, agentId: string) => Promise<Buffer | null>;
   readonly heartbeatS: number;
   /** Seconds between two measurements of a host. */
@@ -115,6 +117,8 @@ class Handlers implements HostsHandlers {
         return this.#deps.fleet.recordInventory(identity.tenantId, identity.hostId, frame.inventory);
       case 'metrics':
         return this.#deps.metrics.record(identity, frame);
+      case 'buildOutcome':
+        return this.#deps.builds.receive(identity, frame);
       case 'renew':
         return this.#answer(identity, () => this.#deps.agents.service.renew(identity, frame));
       case 'alarm':

@@ -7,10 +7,10 @@ import type { ReleaseDetail } from '#contract/releases.ts';
 import type { RouteSpec } from '#contract/route.ts';
 import { routes, type RouteName } from '#contract/routes.ts';
 import type { Freeze, MaintenanceWindow } from '#contract/windows.ts';
+import { agentUses } from '../harness/agent-uses.ts';
 import { approve, missRun, releaseNight, runEnds } from '../harness/coming-run.ts';
 import { exceptionUses } from '../harness/exception-uses.ts';
 import { quarantined } from '../harness/quarantined.ts';
-import { sshUses } from '../harness/ssh-uses.ts';
 import { monthly, nights, ReleaseDesk, yearEnd } from '../harness/release-desk.ts';
 
 let desk: ReleaseDesk;
@@ -262,7 +262,6 @@ const uses: readonly (readonly [RouteName, () => Promise<unknown>])[] = [
       return ask('removeHostDependency', { params: { dependencyId: id }, version });
     },
   ],
-  ...sshUses(() => desk),
   ['verifyAudit', () => ask('verifyAudit')],
   [
     'updateHost',
@@ -345,6 +344,7 @@ const uses: readonly (readonly [RouteName, () => Promise<unknown>])[] = [
   ['createApproverKey', () => desk.enrolKey('claire')],
   ['draftPolicyDocument', () => ask('draftPolicyDocument', { body: { removeKeyIds: [] } })],
   ['publishPolicyDocument', () => desk.publish('chief')],
+  ...agentUses(() => desk),
   // Last: from its approval on, plans leave every update out.
   ...exceptionUses(() => desk),
 ];

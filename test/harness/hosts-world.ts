@@ -7,6 +7,7 @@ import type { Envelope } from '#contract/dsse.ts';
 import { digestWords } from '#contract/words.ts';
 import { createAgentsModule } from '../../server/src/features/agents/agents.module.ts';
 import { createAuditModule } from '../../server/src/features/audit/audit.module.ts';
+import { createBuildsModule } from '../../server/src/features/builds/builds.module.ts';
 import { checkEvidence } from '../../server/src/features/commands/commands.module.ts';
 import { createFleetModule, type FleetModule } from '../../server/src/features/fleet/fleet.module.ts';
 import { createMetricsModule } from '../../server/src/features/metrics/metrics.module.ts';
@@ -154,14 +155,17 @@ export async function startHostsWorld(
     retention: { samples: 2, hours: 90, days: 1826 },
     ...(options.maxWaitingSamples === undefined ? {} : { maxWaiting: options.maxWaitingSamples }),
   });
+  const nodes = { tell: () => undefined, hear: () => undefined, missed: () => undefined };
+  const builds = createBuildsModule({ ...base, link, nodes, trust: trust.service });
   const deps = {
     ...base,
+    builds: builds.rollout,
     link,
     heartbeatS,
     measureEveryS: 60,
     metrics: metrics.intake,
     addresses: () => [],
-    nodes: { tell: () => undefined, hear: () => undefined, missed: () => undefined },
+    nodes,
     agents,
     fleet: fleet.service,
     trust,
@@ -184,6 +188,7 @@ export async function startHostsWorld(
     agents,
     fleet,
     metrics,
+    builds,
     link,
     enrolment,
     offlineDirectory: path.join(folder, 'offline'),

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import pg from 'pg';
 import type { Role } from '#contract/access.ts';
-import { payloadTypes, type EnvelopeSignature } from '#contract/dsse.ts';
+import { payloadTypes, type Envelope, type EnvelopeSignature } from '#contract/dsse.ts';
 import type { Problem } from '#contract/errors.ts';
 import type { Inventory, PendingUpdate } from '#contract/inventory.ts';
 import type { MaintenancePolicyBody, PlanDetail, PlanRequest } from '#contract/plans.ts';
@@ -249,6 +249,11 @@ export class ReleaseDesk {
       body: { envelope },
     });
     return epoch;
+  }
+
+  /** A document as the customer's root key signs it. */
+  signRoot(draft: Pick<Envelope, 'payloadType' | 'payload'>): Envelope {
+    return signRoots(draft, [this.#root]);
   }
 
   #keyOf(who: string): { readonly passkey: SoftPasskey; readonly file: string } {

@@ -1,21 +1,24 @@
-import { randomUUID } from 'node:crypto';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { createHash, randomUUID } from 'node:crypto';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { payloadTypes } from '#contract/dsse.ts';
 import type { Inventory, PendingUpdate } from '#contract/inventory.ts';
 import type { CommandResult } from '#contract/results.ts';
 import type { Order } from '#contract/trust.ts';
 import type { HealthCheck, PinnedPackage } from '#contract/verbs.ts';
-import { buildAgentDeb } from '../../agent/packaging/build-deb.ts';
+import { buildAgentDeb, bundleAgent } from '../../agent/packaging/build-deb.ts';
 import type { LabHost } from '../../lab/host.ts';
 import { createLab } from '../../lab/lab.ts';
 import type { Lab } from '../../lab/lab.ts';
 import { resetLab } from '../../lab/reset-lab.ts';
 import { AgentsServer, readCommand } from '../harness/agents-server.ts';
-import { commandFor, createWorld, releaseFor } from '../harness/release-world.ts';
+import { commandFor, createWorld, jcs, releaseFor } from '../harness/release-world.ts';
 import type { Released } from '../harness/release-world.ts';
 import { readResults } from '../harness/signed-results.ts';
+import { signEnvelope } from '../harness/software-key.ts';
 
 const repository = path.resolve(import.meta.dirname, '../..');
 const cacheDir = process.env['ATLAS_CACHE_DIR'] ?? path.join(repository, '.atlas/cache');
@@ -72,6 +75,34 @@ class HostUnderTest {
     this.hostRunId = randomUUID();
     this.released = releaseFor(this.server.world, { target: { orders }, logLeaves: this.logLeaves });
     this.server.send({ type: 'release', releaseId: this.released.release.id, bundle: this.released.bundle });
+  }
+
+  /** Asks the agent to become a version, signed by the root key, and waits for what comes of it. */
+  async become(
+    version: string,
+    program: string | Buffer,
+    hasten: () => Promise<void> = async () => undefined,
+  ) {
+    const { world } = this.server;
+    const bytes = gzipSync(program);
+    const document = {
+      ...{ v: 1, tenant: world.tenantId, version, platform: 'linux-x64', bytes: bytes.length },
+      sha256: createHash('sha256').update(bytes).digest('hex'),
+      issuedAt: new Date().toISOString(),
+      expiresAt: new Date(Date.now() + 600_000).toISOString(),
+    };
+    const envelope = signEnvelope(payloadTypes.agentBuild, jcs(document), [world.root]);
+    const askId = randomUUID();
+    const { frames } = this.server;
+    for (;;) {
+      this.server.send({ type: 'build', askId, envelope, artefact: bytes.toString('base64url') });
+      await hasten();
+      const came = await this.server.waitFor('buildOutcome', (frame) => frame.askId === askId, 60_000);
+      if (came.outcome !== 'postponed') return came;
+      // The host was busy, looking at itself for instance: asked again, as the server does.
+      frames.splice(frames.indexOf(came), 1);
+      await new Promise((resolve) => setTimeout(resolve, 1000));
+    }
   }
 
   order(step: Order['step']): string {
@@ -307,5 +338,41 @@ describe('the agent on a real Debian host', () => {
     for (let tries = 0; tries < 20 && (await units()) !== 'active active'; tries += 1)
       await new Promise((resolve) => setTimeout(resolve, 2000));
     expect([await units(), await hooks()]).toEqual(['active active', ['drain active', 'undrain active']]);
+  });
+
+  it('becomes another version of itself, and goes back from one that crashes and from one that hangs', async () => {
+    const under = await HostUnderTest.create('agent-update', false);
+    const { host } = under;
+    const file = path.join(stateDir, 'agent-0.2.0.mjs');
+    await bundleAgent(file, '0.2.0');
+    const version = async () => (await host.exec('atlas-agent version')).stdout.trim();
+    expect(await version()).toBe('0.1.0');
+    const updated = await under.become('0.2.0', await readFile(file));
+    expect(updated).toMatchObject({ outcome: 'updated', running: '0.2.0', version: '0.2.0' });
+    expect(await version()).toBe('0.2.0');
+
+    // Starts well enough to say its name, then ends: three starts, and the version before is there again.
+    const only = (what: string, name: string) =>
+      `if (process.argv[2] === 'version') console.log('${name}'); else ${what};`;
+    const crashed = await under.become('0.3.0', only('process.exit(1)', '0.3.0'));
+    expect(crashed).toMatchObject({
+      outcome: 'reverted',
+      code: 'not_proven',
+      running: '0.2.0',
+      version: '0.3.0',
+    });
+
+    // Neither ends nor speaks: the watch of the package leaves it when its time is over.
+    const hung = await under.become('0.4.0', only('setInterval(() => 0, 1000)', '0.4.0'), async () => {
+      const pointer = '/var/lib/atlas-agent/versions/current';
+      const isOn = `grep -qx version=0.4.0 ${pointer} && grep -qx starts=1 ${pointer}`;
+      await host.exec(`for n in $(seq 100); do ${isOn} && break; sleep 0.2; done`);
+      await host.exec(`sed -i 's/^since_uptime_s=.*/since_uptime_s=-600/' ${pointer}`);
+    });
+    expect(hung).toMatchObject({ outcome: 'reverted', running: '0.2.0', version: '0.4.0' });
+    expect(hung.detail).toContain('no healthy contact');
+    expect(await version()).toBe('0.2.0');
+    const kept = await host.exec('ls /var/lib/atlas-agent/versions');
+    expect(kept.stdout.trim().split('\n')).toEqual(expect.arrayContaining(['0.2.0', 'current']));
   });
 });

@@ -1,6 +1,6 @@
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import type { AgentBuildDocument } from '#contract/agent-builds.ts';
+import type { AgentBuildDocument } from '#contract/builds.ts';
 import { payloadTypes } from '#contract/dsse.ts';
 import type { PolicyDocument } from '#contract/trust.ts';
 import { createWorld, jcs } from '../../../test/harness/release-world.ts';

@@ -1,6 +1,6 @@
 import { Value } from 'typebox/value';
-import { AgentBuildDocument, compareVersions } from '#contract/agent-builds.ts';
-import type { BuildCode } from '#contract/agent-builds.ts';
+import { AgentBuildDocument, compareVersions } from '#contract/builds.ts';
+import type { BuildCode } from '#contract/builds.ts';
 import { Envelope, payloadTypes } from '#contract/dsse.ts';
 import type { PolicyDocument } from '#contract/trust.ts';
 import { decodeBase64Url, sha256Hex } from '../trust/bytes.ts';

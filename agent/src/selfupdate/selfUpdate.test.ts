@@ -147,6 +147,23 @@ describe('becoming another version', () => {
     ]);
   });
 
+  it('takes one request once, and only repeats what came of it', async () => {
+    const asked = offer('0.2.0');
+    await createUpdate().take(asked);
+    const next = { running: '0.2.0', launched: '0.2.0' };
+    await createUpdate(next).take(asked);
+    expect(said).toEqual([]);
+    await createUpdate(next).prove();
+    await createUpdate(next).take(asked);
+    expect(said).toMatchObject([{ outcome: 'updated' }, { outcome: 'updated' }]);
+    const other = offer('0.3.0');
+    await createUpdate(next).take(other);
+    for (let start = 0; start < 4; start += 1) await started();
+    await createUpdate(next).take(other);
+    expect(said.at(-1)).toMatchObject({ askId: other.askId, outcome: 'reverted' });
+    expect(await folders.triesOf('0.3.0')).toBe(1);
+  });
+
   it('proves no version but the one that was started', async () => {
     await createUpdate().take(offer('0.2.0'));
     await createUpdate().prove();
@@ -165,25 +182,42 @@ describe('becoming another version', () => {
 });
 
 describe('a host that stays what it is', () => {
-  const refusals: [string, Partial<SelfUpdateDeps>, ReturnType<typeof offer>, object][] = [
-    [
-      'has work',
-      { findWork: () => Promise.resolve('orders are open') },
-      offer('0.2.0'),
-      { outcome: 'postponed' },
-    ],
-    ['was not launched', { launched: null }, offer('0.2.0'), { outcome: 'refused', code: 'not_launched' }],
-    ['is newer', { running: '0.3.0' }, offer('0.2.0'), { code: 'not_newer' }],
-    ['is given a program that fails', {}, offer('0.2.0', 'process.exit(1)'), { code: 'does_not_start' }],
-    ['is given another version', {}, offer('0.2.0', 'console.log("9.9.9")'), { code: 'does_not_start' }],
-    [
-      'is given other bytes',
-      {},
-      { ...offer('0.2.0'), artefact: offer('0.3.0').artefact },
-      { code: 'digest_mismatch' },
-    ],
+  interface Refusal {
+    readonly why: string;
+    readonly bend?: Partial<SelfUpdateDeps>;
+    readonly asked?: ReturnType<typeof offer>;
+    readonly expected: Partial<AgentFrame>;
+  }
+  const foreign = { ...offer('0.2.0'), artefact: offer('0.3.0').artefact };
+  const refusals: readonly Refusal[] = [
+    {
+      why: 'has work',
+      bend: { findWork: () => Promise.resolve('orders are open') },
+      expected: { outcome: 'postponed', code: 'busy', detail: 'orders are open' },
+    },
+    {
+      why: 'was not launched',
+      bend: { launched: null },
+      expected: { outcome: 'refused', code: 'not_launched' },
+    },
+    { why: 'is newer', bend: { running: '0.3.0' }, expected: { outcome: 'refused', code: 'not_newer' } },
+    {
+      why: 'is given a program that fails',
+      asked: offer('0.2.0', 'process.exit(1)'),
+      expected: { outcome: 'refused', code: 'does_not_start' },
+    },
+    {
+      why: 'is given another version than the document says',
+      asked: offer('0.2.0', 'console.log("9.9.9")'),
+      expected: { outcome: 'refused', code: 'does_not_start' },
+    },
+    {
+      why: 'is given other bytes',
+      asked: foreign,
+      expected: { outcome: 'refused', code: 'digest_mismatch' },
+    },
   ];
-  it.each(refusals)('says so when it %s', async (_why, bend, asked, expected) => {
+  it.each(refusals)('says so when it $why', async ({ bend = {}, asked = offer('0.2.0'), expected }) => {
     await createUpdate(bend).take(asked);
     expect(said).toMatchObject([{ askId: asked.askId, ...expected }]);
     expect(paused).toEqual([]);

@@ -1,6 +1,6 @@
 import { gunzipSync } from 'node:zlib';
 import type { AgentFrame, ServerFrame } from '#contract/agent-link.ts';
-import type { BuildCode } from '#contract/agent-builds.ts';
+import type { BuildCode } from '#contract/builds.ts';
 import type { Envelope } from '#contract/dsse.ts';
 import { runCommand, tailOf } from '../host/command.ts';
 import { log } from '../log.ts';
@@ -64,6 +64,7 @@ export class SelfUpdate {
     this.#isBusy = true;
     let version: string | null = null;
     try {
+      if (await this.#isBegun(askId)) return;
       const opened = this.#judge({ envelope, artefact });
       if (!isBuildRefusal(opened)) ({ version } = opened.build);
       const said = isBuildRefusal(opened)
@@ -84,6 +85,15 @@ export class SelfUpdate {
     await folders.confirm(launched);
     const frame = this.#findOutcome(await folders.read());
     if (frame !== null && frame.askId !== this.#deps.told()) this.#deps.send(frame);
+  }
+
+  /** True when this very request has been taken before: only what came of it is said again. */
+  async #isBegun(askId: string): Promise<boolean> {
+    const pointer = await this.#deps.folders.read();
+    if (askId !== pointer.askId && askId !== pointer.left?.askId) return false;
+    const frame = pointer.isProven ? this.#findOutcome(pointer) : null;
+    if (frame !== null) this.#deps.send(frame);
+    return true;
   }
 
   #findOutcome({ version, askId, left }: Pointer): Outcome | null {

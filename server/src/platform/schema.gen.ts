@@ -23,6 +23,20 @@ export type JsonValue = JsonArray | JsonObject | JsonPrimitive;
 
 export type Timestamp = ColumnType<Date, Date | string, Date | string>;
 
+export interface AgentBuilds {
+  artefact: Buffer;
+  build_version: string;
+  document_sha256: string;
+  envelope: Json;
+  expires_at: Timestamp;
+  id: string;
+  imported_at: Generated<Timestamp>;
+  imported_by: string;
+  issued_at: Timestamp;
+  sha256: string;
+  tenant_id: Generated<string>;
+}
+
 export interface AgentCertificates {
   agent_id: string;
   first_used_at: Timestamp | null;
@@ -158,6 +172,34 @@ export interface AuditWitness {
   signature: Buffer;
   tenant_id: Generated<string>;
   tree_size: number;
+}
+
+export interface BuildAsks {
+  asked_at: Timestamp | null;
+  code: string | null;
+  detail: Generated<string>;
+  ended_at: Timestamp | null;
+  from_version: string | null;
+  host_id: string;
+  id: string;
+  position: number;
+  ring: number;
+  rollout_id: string;
+  state: Generated<string>;
+  tenant_id: Generated<string>;
+}
+
+export interface BuildRollouts {
+  build_id: string;
+  ended_at: Timestamp | null;
+  id: string;
+  reason: string;
+  requested_by: string;
+  soak_minutes: number;
+  started_at: Generated<Timestamp>;
+  state: Generated<string>;
+  tenant_id: Generated<string>;
+  why: string | null;
 }
 
 export interface CalendarFeeds {
@@ -840,6 +882,7 @@ export interface Windows {
 }
 
 export interface Database {
+  agent_builds: AgentBuilds;
   agent_certificates: AgentCertificates;
   agent_overview: AgentOverview;
   agents: Agents;
@@ -852,6 +895,8 @@ export interface Database {
   audit_pending: AuditPending;
   audit_tiles: AuditTiles;
   audit_witness: AuditWitness;
+  build_asks: BuildAsks;
+  build_rollouts: BuildRollouts;
   calendar_feeds: CalendarFeeds;
   command_results: CommandResults;
   commands: Commands;

@@ -6,6 +6,7 @@ import { defaultQuarantineRule } from '#contract/quarantine.ts';
 import type { RouteName } from '#contract/routes.ts';
 import { digestWords } from '#contract/words.ts';
 import { agentOf, at, hostDetail, hosts, idOf, sha, sites, tenantId } from './fleetData.ts';
+import { buildAsks } from './buildData.ts';
 import { endedExceptions, exceptionAlerts, exceptions } from './exceptionData.ts';
 import { followUpOf, followUps, noticeSettings, planNotices } from './followUpData.ts';
 import { dependencies, groups, relationsOf } from './groupData.ts';
@@ -198,6 +199,11 @@ export const answers: Partial<Record<RouteName, Answer>> = {
   listHostDependencies: (call) => page(dependencies, call),
   scanHost: () => ({ commandId: idOf('scan') }),
   listAgents: (call) => page(hosts.map(agentOf), call),
+  listBuildAsks: (call) =>
+    page(
+      buildAsks.filter(({ hostId }) => call.query.hostId === undefined || hostId === call.query.hostId),
+      call,
+    ),
   listSshAccesses: (call) =>
     page(
       sshAccesses.filter(({ hostId }) => call.query.hostId === undefined || hostId === call.query.hostId),

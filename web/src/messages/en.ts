@@ -1,5 +1,6 @@
 import { access } from './en/access.ts';
 import { audit } from './en/audit.ts';
+import { builds } from './en/builds.ts';
 import { errors } from './en/errors.ts';
 import { exceptions } from './en/exceptions.ts';
 import { fleet } from './en/fleet.ts';
@@ -21,6 +22,7 @@ import type { MessageKey } from './fr.ts';
 export const en: Readonly<Record<MessageKey, string>> = {
   ...access,
   ...audit,
+  ...builds,
   ...errors,
   ...exceptions,
   ...fleet,

@@ -1,5 +1,6 @@
 import { access } from './fr/access.ts';
 import { audit } from './fr/audit.ts';
+import { builds } from './fr/builds.ts';
 import { errors } from './fr/errors.ts';
 import { exceptions } from './fr/exceptions.ts';
 import { fleet } from './fr/fleet.ts';
@@ -20,6 +21,7 @@ import { windows } from './fr/windows.ts';
 export const fr = {
   ...access,
   ...audit,
+  ...builds,
   ...errors,
   ...exceptions,
   ...fleet,

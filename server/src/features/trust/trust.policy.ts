@@ -35,6 +35,24 @@ function countRootSignatures(envelope: Envelope, payload: Buffer, by: PolicyDocu
   ).length;
 }
 
+/**
+ * Opens a document that the root keys of the policy in force must have signed, of any type but the policy's own.
+ * Throws `signature_refused`.
+ */
+export function openRootSigned(
+  envelope: Envelope,
+  payloadType: string,
+  by: PolicyDocument,
+): { readonly document: unknown; readonly sha256: string } {
+  const { payload, document } = openPayload(envelope, payloadType);
+  const count = countRootSignatures(envelope, payload, by);
+  if (count < by.rootThreshold) {
+    const detail = `${count} of ${by.rootThreshold} root keys of epoch ${by.epoch} have signed`;
+    throw new AppError('signature_refused', { detail });
+  }
+  return { document, sha256: sha256Hex(payload) };
+}
+
 function refuseContent(document: PolicyDocument): string | null {
   const rootKeys = new Set(document.rootKeys.map(({ publicKey }) => publicKey));
   if (rootKeys.size !== document.rootKeys.length) return 'a root key is listed twice';

@@ -11,7 +11,13 @@ import { sha256Hex, toCanonical } from './dsse.ts';
 import type { CurrentLock } from './lock.policy.ts';
 import { verifySignature, type SignatureInput, type SignatureVerdict } from './signatures.ts';
 import type { TrustDeps, TrustListeners } from './trust.deps.ts';
-import { composePolicy, openNextPolicy, verbCatalogueSha256, type SignedPolicy } from './trust.policy.ts';
+import {
+  composePolicy,
+  openNextPolicy,
+  openRootSigned,
+  verbCatalogueSha256,
+  type SignedPolicy,
+} from './trust.policy.ts';
 import * as repository from './trust.repository.ts';
 
 export interface DraftWish {
@@ -67,6 +73,11 @@ export class TrustService {
   /** Whose signature it is. Costs a signature check: not for use inside a transaction. */
   verifySignature(input: SignatureInput): Promise<SignatureVerdict> {
     return verifySignature(input);
+  }
+
+  /** What a document says that enough root keys of `by` have signed, and its digest. Throws `signature_refused`. */
+  openRootSigned(envelope: Envelope, payloadType: string, by: PolicyDocument) {
+    return openRootSigned(envelope, payloadType, by);
   }
 
   currentLock(tx: TenantTx): Promise<CurrentLock | null> {
