@@ -204,7 +204,7 @@ function renderStates(): string {
         `| \`${state}\` | ${leads(hostRunTransitions[state])} | ${clockWords(state)} | ${breakerWords(state)} | ${undoWords(state)} |`,
     ),
     '',
-    'Clocks count for a host that holds a checkpoint and an agent whose silence counts after 45 s; the total clock includes two minutes for the delivery of the order. An installation that began is allowed to end after its window; nothing new begins after the window’s reserve. A host whose policy takes nothing away passes neither `draining` nor `undraining`; one whose work is away comes to no end but through `undraining`, or its end says that it is not known to be back.',
+    'Clocks count for a host that holds a checkpoint and an agent whose silence counts after 45 s; the total clock includes two minutes for the delivery of the order. An installation that began is allowed to end after its window; nothing new begins after the window’s reserve. A server that starts gives what is open at least 90 s more, and counts silence from its start: what hosts did while nobody listened is told when they are back. A host whose policy takes nothing away passes neither `draining` nor `undraining`; one whose work is away comes to no end but through `undraining`, or its end says that it is not known to be back.',
     '',
     ...causeTable(Object.fromEntries(hostRunCauses.map((cause) => [cause, hostRunCauseWords[cause]]))),
     '',
