@@ -162,7 +162,7 @@ describe('a rollout', () => {
     expect((await asksOf(rollout)).has(newer.identity.hostId)).toBe(false);
     await expect(start(build)).rejects.toMatchObject({ code: 'transition_refused' });
 
-    await world.builds.jobs.tick();
+    await world.builds.rollout.advanceAll();
     const asked = await first.client.frame('build');
     const view = { policy, nowMs: Date.now(), timeFloorMs: 0, running: '0.1.0', isLocked: false };
     expect(openBuild(asked, view)).toMatchObject({ build: { version: build.version } });
@@ -180,13 +180,13 @@ describe('a rollout', () => {
     expect((await asksOf(rollout)).get(first.identity.hostId)).toMatchObject({
       ...{ state: 'updated', fromVersion: '0.1.0', runningVersion: build.version, ring: 1 },
     });
-    await world.builds.jobs.tick();
+    await world.builds.rollout.advanceAll();
     expect((await asksOf(rollout)).get(second.identity.hostId)).toMatchObject({ state: 'waiting' });
 
     world.clock.ahead(11 * 60_000);
-    await world.builds.jobs.tick();
+    await world.builds.rollout.advanceAll();
     await become(second, await second.client.frame('build'), build.version);
-    await world.builds.jobs.tick();
+    await world.builds.rollout.advanceAll();
     expect(await rolloutNow(rollout)).toMatchObject({ state: 'done', counts: { updated: 2 } });
     const actions = await world.audited(tenant.tenantId);
     expect(actions.filter((action) => action === 'agent.updated')).toHaveLength(2);
@@ -203,7 +203,7 @@ describe('a rollout', () => {
     await world.db.inTenant(tenant.tenantId, (tx) =>
       sql`insert into host_claims (host_id, run_id) values (${claim.host}, ${claim.run})`.execute(tx),
     );
-    await world.builds.jobs.tick();
+    await world.builds.rollout.advanceAll();
     const asked = await first.client.frame('build');
     expect(second.client.frames.some(({ type }) => type === 'build')).toBe(false);
     await say(first, asked, { outcome: 'postponed', code: 'busy', detail: 'orders are open' });
@@ -213,13 +213,13 @@ describe('a rollout', () => {
 
     world.clock.ahead(13 * 60_000);
     await world.db.inTenant(tenant.tenantId, (tx) => sql`delete from host_claims`.execute(tx));
-    await world.builds.jobs.tick();
+    await world.builds.rollout.advanceAll();
     const again = await first.client.frame('build', 2);
     expect(again.askId).toBe(asked.askId);
     const other = await second.client.frame('build');
     const left = { version: build.version, code: 'not_proven', detail: 'started 3 times' };
     await say(first, again, { ...left, outcome: 'reverted' });
-    await world.builds.jobs.tick();
+    await world.builds.rollout.advanceAll();
     const halted = await rolloutNow(rollout);
     expect(halted).toMatchObject({ state: 'halted', counts: { reverted: 1, asked: 1, dropped: 1 } });
     expect(halted.why).toContain('started 3 times');
@@ -241,7 +241,7 @@ describe('a rollout', () => {
     await expect(world.builds.service.stop(actor(), rollout.id, 'x')).rejects.toMatchObject({
       code: 'transition_refused',
     });
-    await world.builds.jobs.tick();
+    await world.builds.rollout.advanceAll();
     expect(one.client.frames.some(({ type }) => type === 'build')).toBe(false);
   });
 

@@ -4,8 +4,9 @@
 import type { buildRoutes as described } from '#contract/builds.ts';
 import type { Routes } from '#contract/routes.ts';
 import type { RouteHandlers } from '../../platform/http/handlers.ts';
+import type { Ticker } from '../../platform/ticker.ts';
 import type { BuildsDeps } from './builds.deps.ts';
-import { BuildsJobs } from './builds.jobs.ts';
+import { buildsJobs } from './builds.jobs.ts';
 import { buildRoutes } from './builds.routes.ts';
 import { BuildsRollout } from './builds.rollout.ts';
 import { BuildsService } from './builds.service.ts';
@@ -13,12 +14,12 @@ import { BuildsService } from './builds.service.ts';
 export interface BuildsModule {
   readonly service: BuildsService;
   readonly rollout: BuildsRollout;
-  readonly jobs: BuildsJobs;
+  readonly jobs: Ticker;
   readonly routes: RouteHandlers<Routes, keyof typeof described>;
 }
 
 export function createBuildsModule(deps: BuildsDeps): BuildsModule {
   const service = new BuildsService(deps);
   const rollout = new BuildsRollout(deps);
-  return { service, rollout, jobs: new BuildsJobs(deps, rollout), routes: buildRoutes(service) };
+  return { service, rollout, jobs: buildsJobs(deps, rollout), routes: buildRoutes(service) };
 }

@@ -31,8 +31,18 @@ export class BuildsRollout {
     );
   }
 
+  /** One look at every rollout that runs. One that fails holds no other tenant's up. */
+  async advanceAll(): Promise<void> {
+    const { db, log } = this.#deps;
+    const running = await db.inSystem('builds.running', repository.listRunning);
+    for (const one of running)
+      await this.#advance(one.tenantId, one.rolloutId).catch((error: unknown) =>
+        log.warn({ err: error, ...one }, 'a rollout of an agent build did not go on; tried again soon'),
+      );
+  }
+
   /** Takes a rollout one step further; nothing when it runs no more. Two processes take turns. */
-  async advance(tenantId: string, rolloutId: string): Promise<void> {
+  async #advance(tenantId: string, rolloutId: string): Promise<void> {
     const { clock, db } = this.#deps;
     const nowMs = clock.now();
     const step = await db.inTenant(tenantId, async (tx): Promise<NextStep | null> => {
