@@ -25,6 +25,6 @@ export const builds = {
   'builds.code.not_launched': 'L’agent n’a pas été démarré par le lanceur de son paquet.',
   'builds.code.does_not_start': 'Le programme ne démarre pas sur ce serveur.',
   'builds.code.write_failed': 'Le programme n’a pas pu être écrit sur le disque.',
-  'builds.code.busy': 'Le serveur était occupé ; la demande sera répétée.',
+  'builds.code.busy': 'Le serveur était occupé ; la demande sera répétée.',
   'builds.code.not_proven': 'La version n’a pas fait ses preuves à temps.',
 } as const;
