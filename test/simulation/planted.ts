@@ -57,6 +57,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     file: 'agent/src/verbs/updateVerbs.ts',
     find: '  await armGuardian(run, deps);\n  await deps.runs.update',
     put: '  await deps.runs.update',
+    kind: 'alone',
   },
   {
     name: 'guard-comes-back-with-the-power',
@@ -64,6 +65,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     file: 'agent/src/guard/guardian.ts',
     find: '    await syncDirectory(path.dirname(this.#armed));\n',
     put: '',
+    kind: 'mortal',
   },
   {
     name: 'deadline-is-moved-after-the-commit',
@@ -71,6 +73,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     file: 'agent/src/guard/guardian.ts',
     find: '    return this.#alone(async () => {\n      const armed = await this.readArmed();\n      if (armed?.hostRunId === hostRunId) await this.#write({ ...armed, silentDeadlineMs });\n    });',
     put: '    return (async () => {\n      const armed = await this.readArmed();\n      if (armed?.hostRunId === hostRunId) await this.#write({ ...armed, silentDeadlineMs });\n    })();',
+    kind: 'slow',
   },
   {
     name: 'commit-leaves-the-guard-armed',
@@ -86,6 +89,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     file: 'agent/src/verbs/restartVerb.ts',
     find: 'if (deps.bootId === context.intent.bootId)',
     put: "if (deps.bootId === '')",
+    kind: 'mortal',
   },
   {
     name: 'cut-short-counts-as-installed',
@@ -94,6 +98,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     file: 'agent/src/verbs/updateVerbs.ts',
     find: "if (state === 'all') return succeed(",
     put: "if (state !== 'none') return succeed(",
+    kind: 'mortal',
   },
   {
     name: 'acknowledged-before-it-is-durable',
@@ -130,6 +135,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     file: `${runs}/host-run.engine.ts`,
     find: "if (result.verb !== 'guard.rollback' || (by !== 'agent' && by !== 'guardian')) return [];",
     put: 'if (by !== undefined || by === undefined) return [];',
+    kind: 'alone',
   },
   {
     name: 'transitions-are-not-written-down',
@@ -179,6 +185,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     file: `${runs}/host-run.moves.ts`,
     find: "  if (draft.run.drain === 'out' && draft.run.state !== 'agent_lost') {",
     put: "  patch(draft, { drain: null });\n  if (draft.run.drain === 'out') {",
+    kind: 'drained',
   },
   {
     name: 'undrain-is-forgotten-before-the-checks',
@@ -186,6 +193,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     file: `${runs}/host-run.moves.ts`,
     find: "order(draft, draft.run.drain === 'out' ? 'undrain' : 'verify');",
     put: "order(draft, 'verify');",
+    kind: 'drained',
   },
   {
     name: 'drained-end-is-not-told',
@@ -193,6 +201,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     file: `${runs}/host-run.moves.ts`,
     find: "  if (isTerminal(to) && isDrained(draft.run)) note(draft, 'undrain_failed', { state: from });",
     put: '',
+    kind: 'drained',
   },
   {
     name: 'undrain-is-signed-and-not-done',
@@ -200,6 +209,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     file: 'agent/src/verbs/drainVerbs.ts',
     find: '  const fault = await deps.drainage.undrain();',
     put: '  const fault = null as string | null;',
+    kind: 'drained',
   },
   {
     name: 'window-has-no-end',
@@ -214,5 +224,29 @@ export const plantedBugs: readonly PlantedBug[] = [
     file: 'server/src/platform/audit/sealer.ts',
     find: 'this.#cursor = isWhole || last === undefined ? firstCursor : last;',
     put: 'this.#cursor = last ?? this.#cursor;',
+  },
+  {
+    name: 'freeze-is-not-asked',
+    harm: 'hosts are begun in a time that people have frozen',
+    file: `${runs}/run.engine.ts`,
+    find: 'return siteIds.length === 0 ? null : this.#deps.frozenAt(tx, siteIds, nowMs);',
+    put: 'return null;',
+    kind: 'frozen',
+  },
+  {
+    name: 'group-is-not-asked',
+    harm: 'two hosts that stand in for each other are down at once',
+    file: `${runs}/group-budget.policy.ts`,
+    find: 'if (together.length <= maxDown) continue;',
+    put: 'if (together.length >= 0) continue;',
+    kind: 'grouped',
+  },
+  {
+    name: 'guests-are-not-counted',
+    harm: 'a hypervisor goes down with a guest whose stand-in is down',
+    file: 'contract/group-rules.ts',
+    find: 'for (const one of down) for (const guest of guests.get(one) ?? []) down.add(guest);',
+    put: '',
+    kind: 'grouped',
   },
 ];

@@ -1,18 +1,20 @@
 import { spawn } from 'node:child_process';
 import { parseArgs } from 'node:util';
-import { simulateSystem } from './hooks.ts';
+import { simulateSystem, type PlantedBug } from './hooks.ts';
 import { plantedBugs } from './planted.ts';
 import type { History } from './history.ts';
+import { isWorldKind, worldKinds } from './worldKinds.ts';
 
 /*
- * simulate [--seed N] [--seeds K] [--minutes M] [--json]   lives K histories from seed N on
- * simulate --planted [--seeds K] [--json]                  plants each known mistake and looks whether it is seen
+ * simulate [--seed N] [--seeds K] [--minutes M] [--worlds KIND] [--json]   lives K histories from seed N on
+ * simulate --planted [--seeds K] [--json]                                  plants each known mistake and looks whether it is seen
  */
 const { values } = parseArgs({
   options: {
     seed: { type: 'string', default: '1' },
     seeds: { type: 'string' },
     minutes: { type: 'string', default: '5' },
+    worlds: { type: 'string' },
     bug: { type: 'string' },
     planted: { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
@@ -51,6 +53,10 @@ function report(history: History, tookMs: number): void {
 async function liveSeeds(first: number, count: number): Promise<Summary> {
   const bug = plantedBugs.find(({ name }) => name === values.bug) ?? null;
   if (values.bug !== undefined && bug === null) throw new Error(`no planted mistake is called ${values.bug}`);
+  const kind = values.worlds ?? bug?.kind ?? 'any';
+  if (!isWorldKind(kind)) {
+    throw new Error(`no kind of world is called ${kind}: there is ${Object.keys(worldKinds).join(', ')}`);
+  }
   simulateSystem(bug);
   const { createGround } = await import('./ground.ts');
   const ground = await createGround();
@@ -64,7 +70,7 @@ async function liveSeeds(first: number, count: number): Promise<Summary> {
   let [seconds, events, done] = [0, 0, 0];
   for (let seed = first; seed < first + count; seed += 1) {
     const began = real.performanceNow();
-    const history = await live(ground, seed, Number(values.minutes));
+    const history = await live(ground, { seed, kind: worldKinds[kind], minutes: Number(values.minutes) });
     report(history, Math.round(real.performanceNow() - began));
     done += 1;
     seconds += history.worldSeconds;
@@ -79,12 +85,14 @@ async function liveSeeds(first: number, count: number): Promise<Summary> {
 
 interface Catch {
   readonly name: string;
+  /** The kind of world in which it was looked for. */
+  readonly worlds: string;
   /** The first seed that showed the mistake; null when none did. */
   readonly seed: number | null;
   readonly fault: string | null;
 }
 
-function plant(name: string, seeds: number): Promise<Catch> {
+function plant({ name, kind = 'any' }: PlantedBug, seeds: number): Promise<Catch> {
   const args = [
     import.meta.filename,
     '--bug',
@@ -104,16 +112,19 @@ function plant(name: string, seeds: number): Promise<Catch> {
       const last = text.trim().split('\n').at(-1) ?? '';
       // A child that fell before its summary has seen nothing.
       const { failed = [], fault = null } = JSON.parse(last === '' ? '{}' : last) as Partial<Summary>;
-      resolve({ name, seed: failed[0] ?? null, fault });
+      resolve({ name, worlds: kind, seed: failed[0] ?? null, fault });
     });
   });
 }
 
-/** One line for each mistake: whether it was seen, at which seed, and by what. */
+/** One line for each mistake: in which worlds it was looked for, at which seed it was seen, and by what. */
 function sayTable(catches: readonly Catch[]): void {
   const width = Math.max(...catches.map(({ name }) => name.length));
-  for (const { name, seed, fault } of catches)
-    say(`${name.padEnd(width)}  ${(seed?.toString() ?? 'not seen').padStart(8)}  ${fault ?? ''}`);
+  const kindWidth = Math.max(...catches.map(({ worlds }) => worlds.length));
+  for (const { name, worlds, seed, fault } of catches) {
+    const at = `${worlds.padEnd(kindWidth)}  ${(seed?.toString() ?? 'not seen').padStart(8)}`;
+    say(`${name.padEnd(width)}  ${at}  ${fault ?? ''}`);
+  }
 }
 
 async function plantAll(seeds: number) {
@@ -121,7 +132,7 @@ async function plantAll(seeds: number) {
   const catches: Catch[] = [];
   const work = async (): Promise<void> => {
     for (let bug = waiting.shift(); bug !== undefined; bug = waiting.shift()) {
-      const caught = await plant(bug.name, seeds);
+      const caught = await plant(bug, seeds);
       catches.push(caught);
       say(`${caught.seed === null ? '✗' : '✓'} ${bug.name}: ${bug.harm}`);
     }
