@@ -204,7 +204,7 @@ function chooseKinds(mood: Mood): readonly Kind[] {
 export function forecast(kind: WorldKind): Weather {
   const drawn = loop.chance.pick(moods);
   const mood = kind.mood ?? drawn;
-  const isHarmless = (mood === 'calm' || mood === 'gentle') && kind.besides.length === 0;
+  const isHarmless = (mood === 'calm' || mood === 'gentle') && kind.besides.every((one) => harmless.has(one));
   const chosen = [...new Set<Kind>([...chooseKinds(mood), ...kind.besides])];
   const some = (probability: number) => (mood !== 'calm' && loop.chance.happens(0.4) ? probability : 0);
   const worse = (probability: number) => (mood === 'bad' ? some(probability) : 0);

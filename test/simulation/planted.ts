@@ -150,6 +150,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     file: `${runs}/host-run.engine.ts`,
     find: "const redeliver = folded.effects.some(({ type }) => type === 'redeliver') && after.open !== null;",
     put: 'const redeliver = false as boolean;',
+    kind: 'gentle',
   },
   {
     name: 'changed-host-is-called-unchanged',
@@ -164,6 +165,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     file: `${runs}/runs.service.ts`,
     find: "const untouched = outcomes.patch === 'not_started' || outcomes.patch === 'not_installed';",
     put: 'const untouched = outcomes.patch.length > 0;',
+    kind: 'pressed',
   },
   {
     name: 'next-wave-does-not-wait',
@@ -178,6 +180,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     file: `${runs}/run.policy.ts`,
     find: '  if (facts.locked) {\n    return [',
     put: '  if (facts.locked && facts.members.length === 0) {\n    return [',
+    kind: 'stopped',
   },
   {
     name: 'undrain-is-forgotten-when-a-run-ends',

@@ -12,7 +12,7 @@ export interface WorldKind {
   /** Length of every run's window, minutes. */
   readonly windowMinutes: number | null;
   /** Mishaps that come whatever else does. */
-  readonly besides: readonly ('agentDies' | 'leftAlone' | 'powerLost')[];
+  readonly besides: readonly ('agentDies' | 'leftAlone' | 'networkCut' | 'person' | 'powerLost' | 'stop')[];
   /** How often they come, milliseconds. */
   readonly everyMs: number | null;
   /** Probability of a death around what changes a host. */
@@ -37,6 +37,8 @@ const open: WorldKind = {
 export const worldKinds = {
   /** Whatever the seed draws. */
   any: open,
+  /** Nothing comes that may harm a host with a guard: cut networks and whatever else the product must bear. */
+  gentle: { ...open, mood: 'gentle', isGuarded: true, windowMinutes: 60, besides: ['networkCut'] },
   /** The work of every host is taken away before it is changed, and does not come back easily. */
   drained: { ...open, mood: 'bad', isDrained: true, besides: ['leftAlone'], stubborn: 0.4 },
   /** Disks on which a flush takes a second, hosts with a guard, and windows that let them come to their commit. */
@@ -47,6 +49,13 @@ export const worldKinds = {
   mortal: {
     ...{ ...open, mood: 'calm', isDrained: false, isGuarded: true, windowMinutes: 60, broken: 0 },
     ...{ besides: ['agentDies', 'powerLost'], everyMs: 15_000, atEffect: 0.4 },
+  },
+  /** Somebody closes the emergency stop again and again, in fine weather. */
+  stopped: { ...open, mood: 'calm', besides: ['stop'] },
+  /** Bad updates without a guard, and a person who presses buttons all the time. */
+  pressed: {
+    ...{ ...open, mood: 'calm', isGuarded: false, windowMinutes: 60, broken: 0.6 },
+    ...{ besides: ['person'], everyMs: 6000 },
   },
   /** Hosts that stand in for each other and run on each other. */
   grouped: { ...open, windowMinutes: 60, grouped: 1 },
