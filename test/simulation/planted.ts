@@ -104,8 +104,8 @@ export const plantedBugs: readonly PlantedBug[] = [
     name: 'acknowledged-before-it-is-durable',
     harm: 'a result is lost when the server dies at the wrong moment',
     file: `${commands}/commands.service.ts`,
-    find: 'await this.#sequencer.append(fresh.map((one) => ({ ...one, ...agent, isVisited })));',
-    put: 'void this.#sequencer.append(fresh.map((one) => ({ ...one, ...agent, isVisited }))).catch(() => undefined);',
+    find: 'await stored;',
+    put: 'void stored.catch(() => undefined);',
   },
   {
     name: 'failed-commit-counts-as-durable',

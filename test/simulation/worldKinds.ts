@@ -50,8 +50,8 @@ export const worldKinds = {
     ...{ ...open, mood: 'calm', isDrained: false, isGuarded: true, windowMinutes: 60, broken: 0 },
     ...{ besides: ['agentDies', 'powerLost'], everyMs: 15_000, atEffect: 0.4 },
   },
-  /** Somebody closes the emergency stop again and again, in fine weather. */
-  stopped: { ...open, mood: 'calm', besides: ['stop'] },
+  /** Somebody closes the emergency stop again and again while hosts wait for each other, in fine weather. */
+  stopped: { ...open, mood: 'calm', besides: ['stop'], grouped: 1 },
   /** Bad updates without a guard, and a person who presses buttons all the time. */
   pressed: {
     ...{ ...open, mood: 'calm', isGuarded: false, windowMinutes: 60, broken: 0.6 },
