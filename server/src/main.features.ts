@@ -11,6 +11,7 @@ import { createAuditModule, tellCheckpoints } from './features/audit/audit.modul
 import { checkEvidence, createCommandsModule } from './features/commands/commands.module.ts';
 import { createEventsModule } from './features/events/events.module.ts';
 import { createExceptionsModule } from './features/exceptions/exceptions.module.ts';
+import { createFeedsModule } from './features/feeds/feeds.module.ts';
 import { createFleetModule, type FleetModule } from './features/fleet/fleet.module.ts';
 import { countWork } from './features/fleet/fleet.work.ts';
 import { createFollowUpsModule } from './features/followups/followups.module.ts';
@@ -93,7 +94,7 @@ function createGround(platform: Platform, doors: IdentityDoors) {
   });
   nodes.hear(forgetTopic, access.forgetHere);
   const events = createEventsModule({ ...platform, publicUrl: config.publicUrl, belongs: access.belongs });
-  const windows = createWindowsModule({ ...platform, publicUrl: config.publicUrl });
+  const windows = createWindowsModule(platform);
   const tenants = createTenantsModule({
     ...platform,
     siteCreated: (tx, site) => windows.service.siteCreated(tx, site),
@@ -121,12 +122,27 @@ function createGround(platform: Platform, doors: IdentityDoors) {
         publicKey: platform.logKey.publicKeySpki.toString('base64url'),
       }),
   });
+  const calendars = { windows: windows.service, trust: trust.service };
+  const feeds = createFeedsModule({ ...platform, ...calendars, publicUrl: config.publicUrl });
   const groups = createGroupsModule({ ...platform, emit: events.emit });
   const notices = createNoticesModule({ ...platform, emit: events.emit });
   const quarantine = createQuarantineModule(platform);
   const metrics = createMetricsModule({ ...platform, retention: config.measures.retention });
   const exceptions = createExceptionsModule({ ...platform, emit: events.emit });
-  return { access, events, windows, tenants, audit, trust, groups, notices, quarantine, metrics, exceptions };
+  return {
+    access,
+    events,
+    feeds,
+    windows,
+    tenants,
+    audit,
+    trust,
+    groups,
+    notices,
+    quarantine,
+    metrics,
+    exceptions,
+  };
 }
 
 type Ground = ReturnType<typeof createGround>;
@@ -335,6 +351,7 @@ export function createFeatures(platform: Platform, doors: IdentityDoors = identi
     access,
     events,
     parts.windows,
+    parts.feeds,
     parts.tenants,
     parts.audit,
     parts.trust,

@@ -1,5 +1,4 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { CalendarFeed } from '#contract/feeds.ts';
 import type { Site } from '#contract/tenants.ts';
 import type { Calendar, Freeze, MaintenanceWindow, Occurrence, WindowPreview } from '#contract/windows.ts';
 import { nights, ReleaseDesk, yearEnd } from '../harness/release-desk.ts';
@@ -159,58 +158,6 @@ describe('the calendar', () => {
       });
       expect([answer.status, answer.body.fields?.[0]?.path]).toEqual([400, '/query/to']);
     }
-  });
-});
-
-describe('a calendar address', () => {
-  const read = (url: string) => desk.server.app.inject({ method: 'GET', url: new URL(url).pathname });
-
-  it('gives the times of its site to whoever holds it, without what freezes took, until it is revoked', async () => {
-    const { feed, url } = await desk.must<{ feed: CalendarFeed; url: string }>(
-      'chief',
-      'createCalendarFeed',
-      {
-        body: { siteId: desk.siteId },
-      },
-    );
-    const soon = new Date(Date.now() + 86_400_000).toISOString();
-    const later = new Date(Date.now() + 9 * 86_400_000).toISOString();
-    const when = { kind: 'once', startsAt: soon, endsAt: later };
-    const body = { ...yearEnd, name: 'Bascule', reason: 'Confidentiel', when };
-    const freeze = await desk.must<Freeze>('chief', 'createFreeze', { body });
-    const answer = await read(url);
-    expect([answer.statusCode, answer.headers['content-type']]).toEqual([
-      200,
-      'text/calendar; charset=utf-8',
-    ]);
-    const lines = answer.body.replaceAll('\r\n ', '').split('\r\n');
-    const summaries = lines.filter((line) => line.startsWith('SUMMARY:'));
-    expect(summaries).toContain('SUMMARY:ATLAS · Siège · week-end');
-    expect(summaries).toContain('SUMMARY:ATLAS · ❄ Bascule');
-    expect(summaries.join()).not.toContain('Nouméa');
-    expect(answer.body).not.toContain('Confidentiel');
-    const starts = lines.filter((line) => line.startsWith('DTSTART:')).map((line) => line.slice(8));
-    expect(starts.every((start) => /^\d{8}T\d{6}Z$/.test(start))).toBe(true);
-    await desk.must('chief', 'removeFreeze', { params: { freezeId: freeze.id }, version: freeze.version });
-    await desk.must('chief', 'revokeCalendarFeed', { params: { feedId: feed.id } });
-    expect((await read(url)).statusCode).toBe(404);
-    const { items } = await desk.must<{ items: CalendarFeed[] }>('reader', 'listCalendarFeeds');
-    expect(items.find(({ id }) => id === feed.id)?.revokedAt).not.toBeNull();
-  });
-
-  it('cannot be guessed: a token of this tenant with other bits opens nothing, and only a hash is kept', async () => {
-    const { url } = await desk.must<{ url: string }>('chief', 'createCalendarFeed', {
-      body: { siteId: desk.siteId },
-    });
-    const token = url.split('/').at(-1) ?? '';
-    const other = `${token.slice(0, -2)}${token.endsWith('AA') ? 'BB' : 'AA'}`;
-    for (const guess of [other, 'A'.repeat(64), '_'.repeat(64), token.replace(/^.{22}/, 'B'.repeat(22))])
-      expect([guess, (await read(url.replace(token, guess))).statusCode]).toEqual([guess, 404]);
-    const [row] = await desk.query<{ found: boolean }>(
-      `select exists (select 1 from calendar_feeds f where f::text like '%' || $1 || '%') as found`,
-      [token],
-    );
-    expect(row?.found).toBe(false);
   });
 });
 

@@ -116,12 +116,19 @@ export function freezePreview(): WindowPreview {
   return freeze === undefined ? { problems: [], occurrences: [] } : previewFreezeTimes(freeze, now);
 }
 
+const feed = { createdByName: 'Camille Durand', createdAt: at(-5000), renewedAt: null, revokedAt: null };
+
 export const feeds: readonly CalendarFeed[] = sites.slice(0, 1).map(({ id, name }) => ({
-  id: idOf('feed', 1),
-  siteId: id,
-  siteName: name,
-  createdBy: idOf('person', 1),
-  createdByName: 'Camille Durand',
-  createdAt: at(-5000),
-  revokedAt: null,
+  ...feed,
+  ...{ id: idOf('feed', 1), kind: 'site', siteId: id, siteName: name, personId: null, personName: null },
+  ...{ siteIds: [], createdBy: idOf('person', 1), lastReadAt: at(-20) },
 }));
+
+export const myFeeds: readonly CalendarFeed[] = [
+  {
+    ...feed,
+    ...{ id: idOf('feed', 2), kind: 'person', siteId: null, siteName: null, lastReadAt: at(-8) },
+    ...{ personId: idOf('person', 1), personName: 'Camille Durand', createdBy: idOf('person', 1) },
+    siteIds: sites.slice(0, 2).map(({ id }) => id),
+  },
+];

@@ -2,6 +2,7 @@ import { access } from './en/access.ts';
 import { audit } from './en/audit.ts';
 import { errors } from './en/errors.ts';
 import { exceptions } from './en/exceptions.ts';
+import { feeds } from './en/feeds.ts';
 import { fleet } from './en/fleet.ts';
 import { followUps } from './en/followups.ts';
 import { frame } from './en/frame.ts';
@@ -23,6 +24,7 @@ export const en: Readonly<Record<MessageKey, string>> = {
   ...audit,
   ...errors,
   ...exceptions,
+  ...feeds,
   ...fleet,
   ...followUps,
   ...frame,

@@ -2,6 +2,7 @@ import { access } from './fr/access.ts';
 import { audit } from './fr/audit.ts';
 import { errors } from './fr/errors.ts';
 import { exceptions } from './fr/exceptions.ts';
+import { feeds } from './fr/feeds.ts';
 import { fleet } from './fr/fleet.ts';
 import { followUps } from './fr/followups.ts';
 import { frame } from './fr/frame.ts';
@@ -22,6 +23,7 @@ export const fr = {
   ...audit,
   ...errors,
   ...exceptions,
+  ...feeds,
   ...fleet,
   ...followUps,
   ...frame,
