@@ -1,4 +1,5 @@
 import { auditRoutes } from '#contract/audit-routes.ts';
+import { calendarRoutes } from '#contract/calendar.ts';
 import { exceptionRoutes } from '#contract/exceptions.ts';
 import { feedRoutes } from '#contract/feeds.ts';
 import { fleetRoutes } from '#contract/fleet.ts';
@@ -19,6 +20,7 @@ export const routes = {
   ...tenantRoutes,
   ...fleetRoutes,
   ...metricsRoutes,
+  ...calendarRoutes,
   ...windowRoutes,
   ...feedRoutes,
   ...noticeRoutes,

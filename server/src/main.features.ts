@@ -11,7 +11,6 @@ import { createAuditModule, tellCheckpoints } from './features/audit/audit.modul
 import { checkEvidence, createCommandsModule } from './features/commands/commands.module.ts';
 import { createEventsModule } from './features/events/events.module.ts';
 import { createExceptionsModule } from './features/exceptions/exceptions.module.ts';
-import { createFeedsModule } from './features/feeds/feeds.module.ts';
 import { createFleetModule, type FleetModule } from './features/fleet/fleet.module.ts';
 import { countWork } from './features/fleet/fleet.work.ts';
 import { createFollowUpsModule } from './features/followups/followups.module.ts';
@@ -29,6 +28,7 @@ import { createTrustModule } from './features/trust/trust.module.ts';
 import { createWindowsModule } from './features/windows/windows.module.ts';
 import { createAgentLink, type AgentLink } from './hosts/agent-link/agentLink.ts';
 import { createEnrolmentListener } from './hosts/agent-link/enrolmentListener.ts';
+import { createCalendars } from './main.calendars.ts';
 import { connectTrust, createHostsHandlers } from './main.hosts.ts';
 import { connectNodes, tellErrand } from './main.nodes.ts';
 import { createReach } from './main.reach.ts';
@@ -122,8 +122,7 @@ function createGround(platform: Platform, doors: IdentityDoors) {
         publicKey: platform.logKey.publicKeySpki.toString('base64url'),
       }),
   });
-  const calendars = { windows: windows.service, trust: trust.service };
-  const feeds = createFeedsModule({ ...platform, ...calendars, publicUrl: config.publicUrl });
+  const calendars = createCalendars({ ...platform, windows: windows.service, trust: trust.service });
   const groups = createGroupsModule({ ...platform, emit: events.emit });
   const notices = createNoticesModule({ ...platform, emit: events.emit });
   const quarantine = createQuarantineModule(platform);
@@ -132,7 +131,7 @@ function createGround(platform: Platform, doors: IdentityDoors) {
   return {
     access,
     events,
-    feeds,
+    calendars,
     windows,
     tenants,
     audit,
@@ -351,7 +350,7 @@ export function createFeatures(platform: Platform, doors: IdentityDoors = identi
     access,
     events,
     parts.windows,
-    parts.feeds,
+    parts.calendars,
     parts.tenants,
     parts.audit,
     parts.trust,

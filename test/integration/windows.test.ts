@@ -1,7 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Site } from '#contract/tenants.ts';
-import type { Calendar, Freeze, MaintenanceWindow, Occurrence, WindowPreview } from '#contract/windows.ts';
-import { nights, ReleaseDesk, yearEnd } from '../harness/release-desk.ts';
+import type { Calendar, Timeline } from '#contract/calendar.ts';
+import type { Group } from '#contract/groups.ts';
+import type { MaintenancePolicy } from '#contract/plans.ts';
+import type { Freeze, MaintenanceWindow, Occurrence, WindowPreview } from '#contract/windows.ts';
+import { monthly, nights, ReleaseDesk, yearEnd } from '../harness/release-desk.ts';
 
 let desk: ReleaseDesk;
 
@@ -138,7 +141,7 @@ describe('the calendar', () => {
       ['2027-03-13T20:00+01:00', 1],
     ]);
     expect(calendar.freezes).toMatchObject([{ name: 'Bascule', siteId: desk.siteId, ...timesOf(when) }]);
-    expect(calendar.conflicts).toEqual([
+    expect(calendar.conflicts).toMatchObject([
       {
         code: 'window_frozen',
         at: '2027-03-06T19:00:00.000Z',
@@ -158,6 +161,63 @@ describe('the calendar', () => {
       });
       expect([answer.status, answer.body.fields?.[0]?.path]).toEqual([400, '/query/to']);
     }
+  });
+});
+
+describe('the timeline', () => {
+  const span = 'from=2027-03-01T00:00:00.000Z&to=2027-03-15T00:00:00.000Z';
+  const ask = (who: string, query: string) =>
+    desk.must<Timeline>(who, 'getTimeline', { query: `${span}&${query}` });
+
+  it('has a lane for each group and one for the other hosts, opens to hosts by pages, and names what cannot be at once', async () => {
+    const { id: policyId } = await desk.must<MaintenancePolicy>('chief', 'createMaintenancePolicy', {
+      body: monthly,
+    });
+    const hostIds = await Promise.all(['a-1', 'a-2', 'b-1'].map((name) => desk.host(name)));
+    const pair = { name: 'Paire', description: '', hostIds: hostIds.slice(0, 2), ordered: false };
+    const group = await desk.must<Group>('chief', 'createGroup', {
+      body: { ...pair, budget: { kind: 'max_unavailable', hosts: 1 } },
+    });
+    const times = { notBefore: '2027-03-02T20:00:00.000Z', notAfter: '2027-03-03T04:00:00.000Z' };
+    for (const hostId of hostIds.slice(0, 2))
+      await desk.plan('chief', desk.request(policyId, [hostId], times));
+    const byGroup = await ask('reader', 'by=group');
+    expect(byGroup.lanes).toMatchObject([
+      {
+        kind: 'group',
+        id: group.id,
+        name: 'Paire',
+        hosts: 2,
+        maxDown: 1,
+        works: [{ hosts: 1 }, { hosts: 1 }],
+      },
+      { kind: 'group', id: null, name: null, hosts: 1, works: [] },
+    ]);
+    expect(byGroup.works).toMatchObject([
+      { runId: null, state: 'planned', startsAt: times.notBefore, endsAt: times.notAfter },
+      { runId: null },
+    ]);
+    // Nothing was ever run here: what is foretold are the limits of the steps, and an end all the same.
+    expect(byGroup.works[0]?.expectedEnd).not.toBeNull();
+    expect(byGroup.conflicts).toMatchObject([
+      { code: 'group_members', groupId: group.id, values: { group: 'Paire' } },
+    ]);
+    const first = await ask('reader', `by=host&groupId=${group.id}&limit=1`);
+    expect(first.lanes).toMatchObject([
+      { kind: 'host', name: 'a-1', works: [{ hosts: 1, wave: 1, hostState: null }] },
+    ]);
+    const second = await ask(
+      'reader',
+      `by=host&groupId=${group.id}&limit=1&cursor=${first.nextCursor ?? ''}`,
+    );
+    expect([second.lanes.map(({ name }) => name), second.nextCursor]).toEqual([['a-2'], null]);
+    expect((await ask('reader', 'by=host&ungrouped=yes')).lanes).toMatchObject([{ name: 'b-1', works: [] }]);
+    const sites = await ask('reader', `by=site&limit=1`);
+    expect(sites.lanes).toHaveLength(1);
+    const stray = await desk.ask('reader', 'getTimeline', {
+      query: `${span}&by=group&cursor=${sites.nextCursor ?? ''}`,
+    });
+    expect([stray.status, stray.body.fields?.[0]?.path]).toEqual([400, '/query/cursor']);
   });
 });
 

@@ -22,6 +22,7 @@ import {
   freezes,
   myFeeds,
   occurrences,
+  timeline,
   windowPreview,
   windows,
 } from './windowData.ts';
@@ -233,6 +234,7 @@ export const answers: Partial<Record<RouteName, Answer>> = {
     url: `https://atlas.simule.example/api/v1/calendar-feeds/${'simule'.repeat(10)}feed`,
   }),
   getCalendar: ({ query }) => calendar(query),
+  getTimeline: ({ query }) => timeline(query),
   previewPlan: () => preview(),
   createPlan: () => planDetail(plans[0]?.id ?? ''),
   listPlans: (call) => page(plans, call),

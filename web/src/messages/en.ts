@@ -14,6 +14,7 @@ import { reach } from './en/reach.ts';
 import { releases } from './en/releases.ts';
 import { runs } from './en/runs.ts';
 import { settings } from './en/settings.ts';
+import { timeline } from './en/timeline.ts';
 import { today } from './en/today.ts';
 import { windows } from './en/windows.ts';
 import type { MessageKey } from './fr.ts';
@@ -36,6 +37,7 @@ export const en: Readonly<Record<MessageKey, string>> = {
   ...releases,
   ...runs,
   ...settings,
+  ...timeline,
   ...today,
   ...windows,
 };

@@ -14,6 +14,7 @@ import { reach } from './fr/reach.ts';
 import { releases } from './fr/releases.ts';
 import { runs } from './fr/runs.ts';
 import { settings } from './fr/settings.ts';
+import { timeline } from './fr/timeline.ts';
 import { today } from './fr/today.ts';
 import { windows } from './fr/windows.ts';
 
@@ -35,6 +36,7 @@ export const fr = {
   ...releases,
   ...runs,
   ...settings,
+  ...timeline,
   ...today,
   ...windows,
 } as const;

@@ -1,4 +1,4 @@
-import type { Calendar } from '#contract/windows.ts';
+import type { Calendar } from '#contract/calendar.ts';
 import type { PersonalEnd, PersonalWork } from './feeds.read-model.ts';
 import type { Entry } from './ics.policy.ts';
 import { sayKind, sayRole, sayRun, type FeedLocale } from './feeds.words.ts';

@@ -1,5 +1,5 @@
 import { rolePermissions } from '#contract/access.ts';
-import type { Calendar } from '#contract/windows.ts';
+import type { Calendar } from '#contract/calendar.ts';
 import { toInstant } from '../../platform/clock.ts';
 import { endEntries, personalEntries, ruleEntries, workEntries } from './entries.policy.ts';
 import type { FeedsDeps } from './feeds.deps.ts';
@@ -13,7 +13,7 @@ const dayMs = 86_400_000;
 /** A calendar program sees the last week and the next eight. */
 const span = { behindMs: 6 * dayMs, aheadMs: 56 * dayMs };
 
-type ContentsDeps = Pick<FeedsDeps, 'db' | 'clock' | 'publicUrl' | 'windows' | 'trust'>;
+type ContentsDeps = Pick<FeedsDeps, 'db' | 'clock' | 'publicUrl' | 'calendar' | 'trust'>;
 type PersonRow = FeedRow & { readonly personId: string };
 
 /** What is in a feed at the moment when it is read. */
@@ -90,6 +90,6 @@ export class FeedContents {
 
   #calendar(tenantId: string): Promise<Calendar> {
     const { from, to } = this.#range();
-    return this.#deps.windows.calendar(tenantId, { from: toInstant(from), to: toInstant(to) });
+    return this.#deps.calendar.calendar(tenantId, { from: toInstant(from), to: toInstant(to) });
   }
 }

@@ -3,7 +3,7 @@ import type { AuditWriter } from '../../platform/audit/auditWriter.ts';
 import type { Clock } from '../../platform/clock.ts';
 import type { Db, TenantTx } from '../../platform/db.ts';
 import type { NewId } from '../../platform/ids.ts';
-import type { WindowsService } from '../windows/windows.module.ts';
+import type { CalendarService } from '../calendar/calendar.module.ts';
 
 /** What the feeds need of the others; main.ts hands it over. */
 export interface FeedsDeps {
@@ -13,7 +13,7 @@ export interface FeedsDeps {
   readonly newId: NewId;
   /** Origin of the people's listener, without a slash at the end. */
   readonly publicUrl: string;
-  readonly windows: Pick<WindowsService, 'calendar'>;
+  readonly calendar: Pick<CalendarService, 'calendar'>;
   /** Keys of a person in the policy document in force. */
   readonly trust: { readonly keysOfPerson: (tx: TenantTx, personId: string) => Promise<ApproverKey[]> };
 }

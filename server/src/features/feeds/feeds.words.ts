@@ -8,7 +8,7 @@ const kinds = {
     plan: 'Plan',
     toSign: 'À valider',
     waiting: 'En attente de validation',
-    exception: 'Fin d’exception',
+    exception: 'Fin de dérogation',
     run: 'Exécution',
   },
   en: {

@@ -29,6 +29,5 @@ export function windowsRoutes(service: WindowsService): RouteHandlers<Routes, ke
       return null;
     },
     previewFreeze: ({ params, body }) => service.previewFreeze(params.tenantId, body),
-    getCalendar: ({ params, query }) => service.calendar(params.tenantId, query),
   };
 }

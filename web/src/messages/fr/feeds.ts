@@ -17,14 +17,14 @@ export const feeds = {
   'feeds.onlyOwner': 'Seule cette personne renouvelle son adresse.',
   'feeds.mine': 'Mon agenda (ICS)',
   'feeds.mineText':
-    'Une adresse à donner à votre agenda : ce qui attend votre signature, ce que vous avez demandé ou signé, la fin des exceptions dont vous répondez, et les fenêtres et gels des sites choisis. Elle se lit sans se connecter et ne permet rien d’autre.',
+    'Une adresse à donner à votre agenda : ce qui attend votre signature, ce que vous avez demandé ou signé, la fin des dérogations dont vous répondez, et les fenêtres et gels des sites choisis. Elle se lit sans se connecter et ne permet rien d’autre.',
   'feeds.mineNone': 'Aucune adresse à vous',
   'feeds.mineOnce':
-    'Voici votre adresse, montrée une seule fois. Qui la détient lit votre agenda ; révoquez-la si elle s’égare.',
+    'Voici votre adresse, montrée une seule fois. Qui la détient lit votre agenda ; révoquez-la si elle s’égare.',
   'feeds.mineSites': 'Fenêtres et gels de ces sites',
   'feeds.mineNoSites': 'Sans fenêtres',
   'feeds.madeOn': 'Faite le',
   'feeds.renewedOn': 'renouvelée le',
-  'feeds.full': '{count} adresses au plus : révoquez-en une.',
+  'feeds.full': '{count} adresses au plus : révoquez-en une.',
   'feeds.subscribe': 'Mon agenda',
 } as const;
