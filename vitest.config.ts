@@ -1,14 +1,15 @@
 import { defineConfig } from 'vitest/config';
 
-/** Suites with machines, databases or browsers under them share two cores: one file at a time. */
-function suite(name: string, testTimeoutMs: number) {
+/** Suites with machines, databases or browsers under them share two cores: one file at a time, or two that mostly wait. */
+function suite(name: string, testTimeoutMs: number, files = 1) {
   return {
     test: {
       name,
       include: [`test/${name}/**/*.test.ts`],
       testTimeout: testTimeoutMs,
       hookTimeout: Math.max(testTimeoutMs, 60_000),
-      fileParallelism: false,
+      fileParallelism: files > 1,
+      maxWorkers: files,
       pool: 'forks' as const,
     },
   };
@@ -34,7 +35,7 @@ export default defineConfig({
       suite('conformance', 120_000),
       suite('simulation', 300_000),
       suite('faults', 300_000),
-      suite('lab', 600_000),
+      suite('lab', 600_000, 2),
       suite('e2e', 600_000),
     ],
   },

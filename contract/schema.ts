@@ -11,10 +11,11 @@ export const OneOf = <const T extends readonly string[]>(values: T, options: obj
 /** A value or null: null means "known to be absent". */
 export const OrNull = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Null()]);
 
+/** An identifier as text: RFC 9562, lower case. */
+export const uuidPattern = '^[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$';
+
 /** UUID in lower case; new identifiers are version 7 (RFC 9562), so that they sort by creation. */
-export const Uuid = Type.String({
-  pattern: '^[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$',
-});
+export const Uuid = Type.String({ pattern: uuidPattern });
 
 /** Instant in UTC with milliseconds, e.g. 2026-11-21T20:14:05.120Z (RFC 3339). */
 export const Instant = Type.String({

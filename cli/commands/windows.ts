@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { MaintenanceWindow, Occurrence, WindowBody } from '#contract/windows.ts';
+import type { MaintenanceWindow, Occurrence, ScheduleProblem, WindowBody } from '#contract/windows.ts';
 import type { Api } from '../api.ts';
 import type { CliContext } from '../context.ts';
 import { pickNamed, readDocument } from '../documentFile.ts';
@@ -61,7 +61,10 @@ function withFile(command: Command, context: CliContext): Command {
   return withTenant(command, context)
     .requiredOption(
       '--file <file>',
-      context.text(['document JSON de la fenêtre', 'JSON document of the window']),
+      context.text([
+        'document JSON : name, siteId, timeZone, startsOn, startTime, rule, durationMinutes, startCutOffMinutes, rebootReserveMinutes, hardStopMinutes',
+        'JSON document: name, siteId, timeZone, startsOn, startTime, rule, durationMinutes, startCutOffMinutes, rebootReserveMinutes, hardStopMinutes',
+      ]),
     )
     .option(
       '--dry-run',
@@ -88,12 +91,12 @@ async function save(context: CliContext, wanted: string | null, flags: FileFlags
   if (flags.dryRun === true) {
     const preview = await api.call('previewWindow', { params: { tenantId }, body });
     sayOccurrences(context, preview.occurrences);
-    for (const { code } of preview.problems) context.say(`  ${code}`);
     context.answer(preview);
     if (preview.problems.length > 0)
       throw new CommandError(
         ['cette fenêtre ne peut pas être enregistrée ainsi', 'this window cannot be saved as it stands'],
         exitCodes.failed,
+        { detail: preview.problems.map(wordsOf).join('\n') },
       );
     return;
   }
@@ -103,6 +106,12 @@ async function save(context: CliContext, wanted: string | null, flags: FileFlags
       : await replace(api, { tenantId, wanted, body });
   sayWindows(context, [saved]);
   context.answer(saved);
+}
+
+/** Which field, what is wrong with it, and the values that say so. */
+function wordsOf({ path, code, values }: ScheduleProblem): string {
+  const said = Object.entries(values).map(([name, value]) => `${name} ${value}`);
+  return `  ${path}: ${[code.replaceAll('_', ' '), ...said].join(', ')}`;
 }
 
 async function replace(

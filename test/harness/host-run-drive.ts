@@ -6,6 +6,7 @@ import {
   type HostRunEvent,
   type Terms,
 } from '../../server/src/features/runs/host-run.model.ts';
+import { awake } from '../../server/src/features/runs/host-run.clocks.ts';
 import { decide } from '../../server/src/features/runs/host-run.policy.ts';
 
 /** When every host run of these tests is planned. */
@@ -43,6 +44,12 @@ export function drive(overrides: Partial<Terms> = {}) {
     answer,
     wait: (ms: number) => {
       nowMs += ms;
+      tell({ type: 'clock' });
+    },
+    /** The server is away so long, and looks at the clocks as soon as it is back. */
+    away: (ms: number) => {
+      nowMs += ms;
+      run = awake(run, nowMs);
       tell({ type: 'clock' });
     },
     upTo: (step: OrderStep) => {

@@ -1,9 +1,14 @@
 import { spawn, type ChildProcess } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { readConfig } from '../../server/src/config.ts';
+import { createPlatform, type Platform } from '../../server/src/main.platform.ts';
 import { findFreePort } from './database.ts';
+import { startIssuer, type TestIssuer } from './issuer.ts';
+import { startRedis } from './redis.ts';
 
 const main = path.resolve(import.meta.dirname, '../../server/src/main.ts');
 const readyWithinMs = 120_000;
@@ -78,6 +83,59 @@ export class ServerNode {
     const ended = once(child, 'exit');
     child.kill(signal);
     await ended;
+  }
+}
+
+/** What the processes of one installation share besides their database. */
+export class NodeServices {
+  readonly issuer: TestIssuer;
+  readonly shared: SharedSettings;
+  readonly #remove: () => Promise<void>;
+  #platform: Platform | undefined;
+
+  private constructor(issuer: TestIssuer, shared: SharedSettings, remove: () => Promise<void>) {
+    this.issuer = issuer;
+    this.shared = shared;
+    this.#remove = remove;
+  }
+
+  /** Starts Redis and an issuer of tokens, and makes a key that wraps keys. */
+  static async start(database: {
+    readonly appUrl: string;
+    readonly systemUrl: string;
+  }): Promise<NodeServices> {
+    const [redis, issuer, port] = await Promise.all([startRedis(), startIssuer(), findFreePort()]);
+    const directory = await mkdtemp(path.join(tmpdir(), 'atlas-test-services-'));
+    const kekFile = path.join(directory, 'kek');
+    await writeFile(kekFile, randomBytes(32), { mode: 0o600 });
+    const shared = {
+      ATLAS_PUBLIC_URL: `http://localhost:${port}`,
+      ATLAS_DATABASE_URL: database.appUrl,
+      ATLAS_SYSTEM_DATABASE_URL: database.systemUrl,
+      ATLAS_REDIS_URL: redis.url,
+      ATLAS_KEYCLOAK_URL: new URL(issuer.jwksUrl).origin,
+      ATLAS_OIDC_ISSUER: issuer.issuer,
+      ATLAS_KEK_FILE: kekFile,
+    };
+    return new NodeServices(issuer, shared, async () => {
+      await Promise.all([issuer.close(), redis.stop()]);
+      await rm(directory, { recursive: true, force: true });
+    });
+  }
+
+  /** The platform as that process has it, to prepare what no route makes. */
+  async platformOf(node: ServerNode, logLevel = 'error'): Promise<Platform> {
+    this.#platform ??= await createPlatform(
+      readConfig({ ...node.environment, ATLAS_LOG_LEVEL: logLevel }),
+      'test',
+    );
+    return this.#platform;
+  }
+
+  /** To be called when the processes have ended. */
+  async remove(): Promise<void> {
+    await this.#platform?.close();
+    await this.#remove();
   }
 }
 

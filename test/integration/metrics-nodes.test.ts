@@ -1,32 +1,21 @@
-import { randomBytes } from 'node:crypto';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { Envelope } from '#contract/dsse.ts';
 import type { HostMetrics, MetricSample } from '#contract/metrics.ts';
-import { readConfig } from '../../server/src/config.ts';
 import { bootstrapMember } from '../../server/src/features/access/access.bootstrap.ts';
 import { bootstrapTenant } from '../../server/src/features/tenants/tenants.bootstrap.ts';
-import { createPlatform, type Platform } from '../../server/src/main.platform.ts';
 import { createTestDatabase, findFreePort, type TestDatabase } from '../harness/database.ts';
 import { newRootKey, signRoots } from '../harness/hosts-world.ts';
-import { startIssuer, type TestIssuer } from '../harness/issuer.ts';
 import { enrolled, LinkClient } from '../harness/link-client.ts';
 import { RecordedAgent } from '../harness/recorded-agent.ts';
-import { startRedis, type TestRedis } from '../harness/redis.ts';
-import { ServerNode } from '../harness/server-node.ts';
+import { NodeServices, ServerNode } from '../harness/server-node.ts';
 import { heldResults } from '../harness/signed-results.ts';
 
 const patience = { timeout: 60_000, interval: 200 };
 const minuteMs = 60_000;
 
 let database: TestDatabase;
-let redis: TestRedis;
-let issuer: TestIssuer;
-let platform: Platform;
-let directory: string;
+let services: NodeServices;
 let admin: pg.Client;
 let a: ServerNode;
 let b: ServerNode;
@@ -38,7 +27,7 @@ const clients: LinkClient[] = [];
 
 async function call<T>(node: ServerNode, to: string, body?: unknown): Promise<T> {
   const [method, where] = to.split(' ') as [string, string];
-  const token = await issuer.token({ subject: 'chief', acr: 3 });
+  const token = await services.issuer.token({ subject: 'chief', acr: 3 });
   const answer = await fetch(`${node.url}/api/v1/tenants/${tenantId}${where}`, {
     method,
     headers: {
@@ -61,29 +50,13 @@ async function gauge(name: string): Promise<number> {
 }
 
 beforeAll(async () => {
-  directory = await mkdtemp(path.join(tmpdir(), 'atlas-test-metrics-'));
-  [database, redis, issuer, metricsPort] = await Promise.all([
-    createTestDatabase(),
-    startRedis(),
-    startIssuer(),
-    findFreePort(),
-  ]);
-  const kekFile = path.join(directory, 'kek');
-  await writeFile(kekFile, randomBytes(32), { mode: 0o600 });
-  const shared = {
-    ATLAS_PUBLIC_URL: 'http://localhost:49998',
-    ATLAS_DATABASE_URL: database.appUrl,
-    ATLAS_SYSTEM_DATABASE_URL: database.systemUrl,
-    ATLAS_REDIS_URL: redis.url,
-    ATLAS_KEYCLOAK_URL: new URL(issuer.jwksUrl).origin,
-    ATLAS_OIDC_ISSUER: issuer.issuer,
-    ATLAS_KEK_FILE: kekFile,
-  };
+  [database, metricsPort] = await Promise.all([createTestDatabase(), findFreePort()]);
+  services = await NodeServices.start(database);
   admin = new pg.Client({ connectionString: database.superuserUrl });
   await admin.connect();
-  a = await ServerNode.create({ ...shared, ATLAS_METRICS_PORT: String(metricsPort) });
-  b = await ServerNode.create(shared);
-  platform = await createPlatform(readConfig({ ...a.environment, ATLAS_LOG_LEVEL: 'error' }), 'test');
+  a = await ServerNode.create({ ...services.shared, ATLAS_METRICS_PORT: String(metricsPort) });
+  b = await ServerNode.create(services.shared);
+  const platform = await services.platformOf(a);
   await Promise.all([a.start(), b.start()]);
   ({ tenantId, siteId } = await bootstrapTenant(
     { ...platform, siteCreated: () => Promise.resolve() },
@@ -107,10 +80,9 @@ afterAll(async () => {
   for (const client of clients) client.end();
   for (const agent of agents) await agent.remove();
   await Promise.all([a.stop(), b.stop()]);
-  await platform.close();
   await admin.end();
-  await Promise.all([issuer.close(), redis.stop(), database.drop()]);
-  await rm(directory, { recursive: true, force: true });
+  await services.remove();
+  await database.drop();
 }, 60_000);
 
 describe('measures on several server processes', () => {

@@ -1,26 +1,15 @@
-import { randomBytes } from 'node:crypto';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { readConfig } from '../../server/src/config.ts';
 import { newId } from '../../server/src/platform/ids.ts';
-import { createPlatform, type Platform } from '../../server/src/main.platform.ts';
 import { createTestDatabase, type TestDatabase } from '../harness/database.ts';
-import { startIssuer, type TestIssuer } from '../harness/issuer.ts';
 import { NodeClients, type NodeClient } from '../harness/node-clients.ts';
-import { startRedis, type TestRedis } from '../harness/redis.ts';
-import { runServerCommand, ServerNode } from '../harness/server-node.ts';
+import { NodeServices, runServerCommand, ServerNode } from '../harness/server-node.ts';
 import { heldResults } from '../harness/signed-results.ts';
 
 const patience = { timeout: 60_000, interval: 100 };
 
 let database: TestDatabase;
-let redis: TestRedis;
-let issuer: TestIssuer;
-let platform: Platform;
-let directory: string;
+let services: NodeServices;
 let admin: pg.Client;
 let a: ServerNode;
 let b: ServerNode;
@@ -46,34 +35,21 @@ async function connectionsOf(node: ServerNode): Promise<number> {
 const scan = (node: ServerNode, client: NodeClient) => clients.scan(node, client);
 
 beforeAll(async () => {
-  directory = await mkdtemp(path.join(tmpdir(), 'atlas-test-nodes-'));
-  [database, redis, issuer] = await Promise.all([createTestDatabase(), startRedis(), startIssuer()]);
-  const kekFile = path.join(directory, 'kek');
-  await writeFile(kekFile, randomBytes(32), { mode: 0o600 });
-  const shared = {
-    ATLAS_PUBLIC_URL: 'http://localhost:49998',
-    ATLAS_DATABASE_URL: database.appUrl,
-    ATLAS_SYSTEM_DATABASE_URL: database.systemUrl,
-    ATLAS_REDIS_URL: redis.url,
-    ATLAS_KEYCLOAK_URL: new URL(issuer.jwksUrl).origin,
-    ATLAS_OIDC_ISSUER: issuer.issuer,
-    ATLAS_KEK_FILE: kekFile,
-  };
+  database = await createTestDatabase();
+  services = await NodeServices.start(database);
   admin = new pg.Client({ connectionString: database.superuserUrl });
   await admin.connect();
-  [a, b] = await Promise.all([ServerNode.create(shared), ServerNode.create(shared)]);
-  platform = await createPlatform(readConfig({ ...a.environment, ATLAS_LOG_LEVEL: 'error' }), 'test');
-  clients = new NodeClients(platform, issuer);
+  [a, b] = await Promise.all([ServerNode.create(services.shared), ServerNode.create(services.shared)]);
+  clients = new NodeClients(await services.platformOf(a), services.issuer);
   await Promise.all([a.start(), b.start()]);
 }, 180_000);
 
 afterAll(async () => {
   await clients.remove();
   await Promise.all([a.stop(), b.stop()]);
-  await platform.close();
   await admin.end();
-  await Promise.all([issuer.close(), redis.stop(), database.drop()]);
-  await rm(directory, { recursive: true, force: true });
+  await services.remove();
+  await database.drop();
 }, 60_000);
 
 describe('two server processes on one database', () => {

@@ -1,17 +1,12 @@
-import { randomBytes } from 'node:crypto';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { readConfig } from '../../server/src/config.ts';
-import { createPlatform, openPrimary, type Platform } from '../../server/src/main.platform.ts';
+import { openPrimary, type Platform } from '../../server/src/main.platform.ts';
 import { createLogger } from '../../server/src/platform/log.ts';
 import { migrate } from '../../server/src/platform/migrations.ts';
 import { DatabaseServer } from '../harness/database-server.ts';
-import { startIssuer, type TestIssuer } from '../harness/issuer.ts';
 import { NodeClients, type NodeClient } from '../harness/node-clients.ts';
-import { startRedis, type TestRedis } from '../harness/redis.ts';
-import { runServerCommand, ServerNode } from '../harness/server-node.ts';
+import { NodeServices, runServerCommand, ServerNode } from '../harness/server-node.ts';
 import { heldResults } from '../harness/signed-results.ts';
 
 interface Health {
@@ -26,10 +21,8 @@ const migrations = path.resolve(import.meta.dirname, '../../migrations');
 
 let first: DatabaseServer;
 let second: DatabaseServer;
-let redis: TestRedis;
-let issuer: TestIssuer;
+let services: NodeServices;
 let platform: Platform;
-let directory: string;
 let node: ServerNode;
 let clients: NodeClients;
 let client: NodeClient;
@@ -83,25 +76,15 @@ async function nothingIsLost(server: DatabaseServer): Promise<void> {
 }
 
 beforeAll(async () => {
-  directory = await mkdtemp(path.join(tmpdir(), 'atlas-test-standby-'));
-  [first, redis, issuer] = await Promise.all([DatabaseServer.create(), startRedis(), startIssuer()]);
+  first = await DatabaseServer.create();
   await migrate({ connectionString: first.url('atlas_owner'), directory: migrations });
   second = await first.standby('atlas_second');
   await commitOn(first, 'atlas_second');
-  const kekFile = path.join(directory, 'kek');
-  await writeFile(kekFile, randomBytes(32), { mode: 0o600 });
-  node = await ServerNode.create({
-    ATLAS_PUBLIC_URL: 'http://localhost:49997',
-    ATLAS_DATABASE_URL: urlOf('atlas_app'),
-    ATLAS_SYSTEM_DATABASE_URL: urlOf('atlas_system'),
-    ATLAS_REDIS_URL: redis.url,
-    ATLAS_KEYCLOAK_URL: new URL(issuer.jwksUrl).origin,
-    ATLAS_OIDC_ISSUER: issuer.issuer,
-    ATLAS_KEK_FILE: kekFile,
-  });
-  platform = await createPlatform(readConfig({ ...node.environment, ATLAS_LOG_LEVEL: 'silent' }), 'test');
+  services = await NodeServices.start({ appUrl: urlOf('atlas_app'), systemUrl: urlOf('atlas_system') });
+  node = await ServerNode.create(services.shared);
+  platform = await services.platformOf(node, 'silent');
   await node.start();
-  clients = new NodeClients(platform, issuer);
+  clients = new NodeClients(platform, services.issuer);
   client = await clients.add(node, 'first');
   await client.agent.start();
 }, 180_000);
@@ -109,9 +92,8 @@ beforeAll(async () => {
 afterAll(async () => {
   await clients.remove();
   await node.stop();
-  await platform.close();
-  await Promise.all([issuer.close(), redis.stop(), first.remove(), second.remove()]);
-  await rm(directory, { recursive: true, force: true });
+  await services.remove();
+  await Promise.all([first.remove(), second.remove()]);
 }, 60_000);
 
 describe('a database with a synchronous standby', () => {
@@ -171,12 +153,10 @@ describe('a database with a synchronous standby', () => {
     const asking = keepAsking(() => isPromoted && acknowledged.length > enough);
     await vi.waitFor(() => expect(acknowledged.length).toBeGreaterThan(before + 30), patience);
     await first.kill();
-    const killedAtMs = Date.now();
     second.promote();
     isPromoted = true;
     enough = acknowledged.length + 30;
     await asking;
-    expect(Date.now() - killedAtMs).toBeLessThan(60_000);
     await nothingIsLost(second);
   }, 300_000);
 

@@ -5,6 +5,7 @@ import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Me, Permission } from '#contract/access.ts';
+import type { MaintenanceWindow, WindowPreview } from '#contract/windows.ts';
 import { keepAccounts } from '../../cli/demo/accounts.ts';
 import { createContext } from '../../cli/context.ts';
 import { signInAs, until } from '../../cli/demo/demo-client.ts';
@@ -128,6 +129,39 @@ describe('signing a terminal in, before the real identity provider', () => {
     const absent = await atlas(['runs', 'show', '7', '--json']);
     expect([absent.exitCode, absent.complaint]).toEqual([exitCodes.failed, 'Error: no run 7\n']);
     expect((await atlas(['hosts', 'list', '--tenant', 'nobody'])).exitCode).toBe(exitCodes.usage);
+  });
+
+  it('keeps windows and groups from documents, and says field by field what is wrong with one', async () => {
+    const night = {
+      ...{ name: 'Nuit', siteId: null, timeZone: 'Europe/Paris', startsOn: '2026-11-28', startTime: '20:00' },
+      ...{ rule: 'FREQ=WEEKLY;BYDAY=SA', durationMinutes: 960, startCutOffMinutes: 60 },
+      ...{ rebootReserveMinutes: 60, hardStopMinutes: 60 },
+    };
+    const file = path.join(stateDir, 'document.json');
+    const give = async (document: unknown, ...args: string[]): Promise<Ended> => {
+      await writeFile(file, JSON.stringify(document));
+      return atlas([...args, '--file', file, '--json']);
+    };
+    const wrong = await give({ ...night, timeZone: 'Mars/Olympus' }, 'windows', 'create', '--dry-run');
+    expect([wrong.exitCode, wrong.complaint]).toEqual([
+      ...[exitCodes.failed, expect.stringContaining('timeZone: unknown zone, zone Mars/Olympus')],
+    ]);
+    const seen = lastJson<WindowPreview>(await give(night, 'windows', 'create', '--dry-run'));
+    expect(seen.occurrences.map(({ start }) => start.local)[0]).toBe('2026-11-28T20:00+01:00');
+    expect(lastJson(await atlas(['windows', 'list', '--json']))).toMatchObject({ items: [{}] });
+    const made = lastJson<MaintenanceWindow>(await give(night, 'windows', 'create'));
+    await give({ ...night, startTime: '21:00' }, 'windows', 'update', 'Nuit');
+    const shown = await atlas(['windows', 'show', 'Nuit', '--json']);
+    expect(lastJson(shown)).toMatchObject({ window: { id: made.id, startTime: '21:00' } });
+    expect(lastJson(await atlas(['windows', 'remove', 'Nuit', '--json']))).toEqual({ removed: made.id });
+    expect((await atlas(['windows', 'show', 'Nuit'])).exitCode).toBe(exitCodes.failed);
+    const group = { name: 'Paire', description: '', hostIds: ['srv-1'], budget: { kind: 'all' } };
+    const refused = await give(group, 'groups', 'create');
+    expect(refused.exitCode).toBe(exitCodes.failed);
+    for (const said of ['/body/ordered: is missing', '/body/hostIds/0: must be an identifier', '"min_up"'])
+      expect(refused.complaint).toContain(said);
+    await writeFile(file, '{');
+    expect((await atlas(['groups', 'create', '--file', file])).exitCode).toBe(exitCodes.usage);
   });
 
   it('renews an old session once when several commands need it together', async () => {

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { AgentFrame, ServerFrame } from '#contract/agent-link.ts';
-import type { VisitReply, VisitRequest } from '#contract/visit.ts';
+import { maxVisitWaitMs, type VisitReply, type VisitRequest } from '#contract/visit.ts';
 import { isServed, readToEnd, VisitLink } from './visitLink.ts';
 
 const at = '2026-11-21T20:00:00.000Z';
@@ -90,12 +90,10 @@ describe('a host that is visited', () => {
   it('tells what it has at once, whatever it is, and waits when it has nothing', async () => {
     await visit({ kind: 'open', conversationId: id(1) });
     await frames(1, [welcome]);
-    const startedMs = Date.now();
-    const waiting = frames(1, [], 20_000);
+    const waiting = frames(1, [], maxVisitWaitMs);
     setTimeout(() => link.send(alarm), 100);
     expect(await waiting).toEqual({ kind: 'frames', frames: [heartbeat, alarm], busy: false });
-    expect(Date.now() - startedMs).toBeLessThan(10_000);
-  });
+  }, 10_000);
 
   it('knows one conversation: an older one, or one from before its start, is over', async () => {
     await visit({ kind: 'open', conversationId: id(1) });

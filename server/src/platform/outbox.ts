@@ -1,9 +1,9 @@
-import { sql } from 'kysely';
+import { sql, type Selectable } from 'kysely';
 import type pg from 'pg';
 import type { Clock } from './clock.ts';
 import type { AnyTx, Db, SystemTx } from './db.ts';
 import type { Logger } from './log.ts';
-import type { JsonObject } from './schema.gen.ts';
+import type { Database, JsonObject } from './schema.gen.ts';
 import { keepSession, type SessionAccess } from './session.ts';
 
 /** A committed row of the outbox. */
@@ -76,16 +76,17 @@ class OutboxRelay implements Outbox {
 
   readonly publish = async (tx: AnyTx, drafts: readonly OutboxDraft[]): Promise<void> => {
     if (drafts.length === 0) return;
-    await tx
-      .insertInto('outbox')
-      .values(
-        drafts.map(({ topic, payload, tenantId }) => ({
-          topic,
-          payload,
-          ...(tenantId === undefined ? {} : { tenant_id: tenantId }),
-        })),
-      )
-      .execute();
+    await sql`
+      /* prepared outbox.publish */
+      insert into outbox (tenant_id, topic, payload)
+      select coalesce(d.tenant_id, atlas_current_tenant()), d.topic, d.payload
+      from unnest(
+        ${drafts.map(({ tenantId }) => tenantId ?? null)}::uuid[],
+        ${drafts.map(({ topic }) => topic)}::text[],
+        ${drafts.map(({ payload }) => JSON.stringify(payload))}::jsonb[]
+      ) with ordinality as d (tenant_id, topic, payload, place)
+      order by d.place
+    `.execute(tx);
     this.#options.db.afterCommit(tx, () => this.#announce());
   };
 
@@ -160,6 +161,7 @@ class OutboxRelay implements Outbox {
     await this.#options.db.inSystem('outbox.relay', async (tx) => {
       const ids = messages.map(({ id }) => id);
       const { rows } = await sql<{ id: number }>`
+        /* prepared outbox.relay */
         delete from outbox where id = any(${ids}::bigint[]) returning id
       `.execute(tx);
       // A process that lost the lead without noticing finds that somebody else has recorded these.
@@ -175,14 +177,13 @@ class OutboxRelay implements Outbox {
 
 /** Oldest rows whose transaction, and every transaction before it, has ended: a late commit can never be overtaken. */
 async function readBatch(tx: SystemTx): Promise<OutboxMessage[]> {
-  const rows = await tx
-    .selectFrom('outbox')
-    .select(['id', 'tenant_id', 'topic', 'payload', 'created_at'])
-    .where(sql<boolean>`xact < pg_snapshot_xmin(pg_current_snapshot())`)
-    .orderBy('xact')
-    .orderBy('id')
-    .limit(batchSize)
-    .execute();
+  const { rows } = await sql<Selectable<Database['outbox']>>`
+    /* prepared outbox.read */
+    select id, tenant_id, topic, payload, created_at from outbox
+    where xact < pg_snapshot_xmin(pg_current_snapshot())
+    order by xact, id
+    limit ${batchSize}
+  `.execute(tx);
   return rows.map((row) => ({
     id: row.id,
     tenantId: row.tenant_id,

@@ -10,37 +10,44 @@ export interface EventDraft {
   readonly at: Date;
 }
 
-/** Gives the next `count` numbers of the tenant's sequence; returns the last of them. Locks the sequence until the commit. */
-export async function takeNumbers(tx: SystemTx, tenantId: string, count: number): Promise<number> {
-  const { last_seq } = await tx
-    .insertInto('event_heads')
-    .values({ tenant_id: tenantId, last_seq: count })
-    .onConflict((conflict) =>
-      conflict.column('tenant_id').doUpdateSet({ last_seq: sql`event_heads.last_seq + excluded.last_seq` }),
-    )
-    .returning('last_seq')
-    .executeTakeFirstOrThrow();
-  return last_seq;
+/** How many events a tenant gets at once. */
+export interface Wanted {
+  readonly tenantId: string;
+  readonly count: number;
 }
 
+/**
+ * Gives each tenant the next `count` numbers of its sequence, and tells the last of them. Locks the sequences until the
+ * commit.
+ */
+export async function takeNumbers(tx: SystemTx, wanted: readonly Wanted[]): Promise<Map<string, number>> {
+  const { rows } = await sql<{ tenant_id: string; last_seq: number }>`
+    /* prepared events.numbers */
+    insert into event_heads (tenant_id, last_seq)
+    select * from unnest(
+      ${wanted.map(({ tenantId }) => tenantId)}::uuid[], ${wanted.map(({ count }) => count)}::bigint[]
+    ) as w (tenant_id, count)
+    order by w.tenant_id
+    on conflict (tenant_id) do update set last_seq = event_heads.last_seq + excluded.last_seq
+    returning tenant_id, last_seq
+  `.execute(tx);
+  return new Map(rows.map(({ tenant_id, last_seq }) => [tenant_id, last_seq]));
+}
+
+/** Writes events of any tenants, each under the number that it was given. */
 export async function appendEvents(
   tx: SystemTx,
-  tenantId: string,
-  events: readonly (EventDraft & { readonly seq: number })[],
+  events: readonly (EventDraft & { readonly tenantId: string; readonly seq: number })[],
 ): Promise<void> {
-  await tx
-    .insertInto('events')
-    .values(
-      events.map(({ seq, type, subjectId, data, at }) => ({
-        tenant_id: tenantId,
-        seq,
-        type,
-        subject_id: subjectId,
-        data: JSON.stringify(data),
-        at,
-      })),
+  await sql`
+    /* prepared events.append */
+    insert into events (tenant_id, seq, type, subject_id, data, at)
+    select * from unnest(
+      ${events.map(({ tenantId }) => tenantId)}::uuid[], ${events.map(({ seq }) => seq)}::bigint[],
+      ${events.map(({ type }) => type)}::text[], ${events.map(({ subjectId }) => subjectId)}::uuid[],
+      ${events.map(({ data }) => JSON.stringify(data))}::jsonb[], ${events.map(({ at }) => at)}::timestamptz[]
     )
-    .execute();
+  `.execute(tx);
 }
 
 /** Events after the number, oldest first. */

@@ -40,16 +40,16 @@ export function createSequencer(sequenced: (tenantIds: readonly string[]) => voi
     hears: (topic) => topic === eventTopic,
     record: async (tx: SystemTx, messages) => {
       const tenants = byTenant(messages);
-      for (const [tenantId, all] of tenants) {
-        const events = coalesce(all);
-        const last = await takeNumbers(tx, tenantId, events.length);
-        const first = last - events.length + 1;
-        await appendEvents(
-          tx,
-          tenantId,
-          events.map((event, index) => ({ ...event, seq: first + index })),
-        );
-      }
+      const kept = [...tenants].map(([tenantId, all]) => ({ tenantId, events: coalesce(all) }));
+      const last = await takeNumbers(
+        tx,
+        kept.map(({ tenantId, events }) => ({ tenantId, count: events.length })),
+      );
+      const numbered = kept.flatMap(({ tenantId, events }) => {
+        const before = (last.get(tenantId) ?? 0) - events.length;
+        return events.map((event, index) => ({ ...event, tenantId, seq: before + 1 + index }));
+      });
+      await appendEvents(tx, numbered);
       touched = [...tenants.keys()];
     },
     afterwards: () => sequenced(touched),

@@ -1,4 +1,5 @@
 import type { SystemTx } from '../../platform/db.ts';
+import { Ticker } from '../../platform/ticker.ts';
 import type { MetricsDeps } from './metrics.deps.ts';
 import { packHour, type Day, type Hour } from './packing.policy.ts';
 import * as repository from './packing.repository.ts';
@@ -27,20 +28,23 @@ function rollUpDay(hours: ReadonlyMap<number, Hour>): { hours: Day; whole: Cell 
  */
 export class MetricsKeeper {
   readonly #deps: MetricsDeps;
-  readonly #stopping = new AbortController();
-  #loop: Promise<void> | undefined;
+  readonly #ticker: Ticker;
 
   constructor(deps: MetricsDeps) {
     this.#deps = deps;
+    this.#ticker = new Ticker(deps, {
+      everyMs: tickMs,
+      tick: () => this.tick(),
+      complaint: 'measures were not packed; tried again soon',
+    });
   }
 
   start(): void {
-    this.#loop ??= this.#run();
+    this.#ticker.start();
   }
 
   async stop(): Promise<void> {
-    this.#stopping.abort();
-    await this.#loop;
+    await this.#ticker.stop();
   }
 
   /** Everything that is due now. */
@@ -51,22 +55,10 @@ export class MetricsKeeper {
     await this.#turnRings();
     let packed = 0;
     for (const step of [this.#packNext, this.#packLate]) {
-      for (let more = true; more && !this.#stopping.signal.aborted; packed += 1) more = await step();
+      for (let more = true; more && !this.#ticker.stopping.aborted; packed += 1) more = await step();
     }
     // What was waited for may be given up now.
     if (packed > 2) await this.#turnRings();
-  }
-
-  async #run(): Promise<void> {
-    const { clock, log } = this.#deps;
-    while (!this.#stopping.signal.aborted) {
-      try {
-        await this.tick();
-      } catch (error) {
-        log.warn({ err: error }, 'measures were not packed; tried again soon');
-      }
-      await clock.sleep(tickMs, this.#stopping.signal);
-    }
   }
 
   async #turnRings(): Promise<void> {

@@ -1,5 +1,6 @@
 import type { TenantTx } from '../../platform/db.ts';
 import type { Mailer, MailOutcome } from '../../platform/mailer.ts';
+import { Ticker } from '../../platform/ticker.ts';
 import { recordOf, type NoticesDeps } from './notices.deps.ts';
 import { endNotice, endWhenAllHave } from './notices.ending.ts';
 import { mailOf } from './notices.mail.ts';
@@ -15,20 +16,23 @@ const leaseMs = 10 * 60_000;
 /** Sends what is due. Several processes may do so at once: a mail is leased before a word is said. */
 export class NoticesRelay {
   readonly #deps: NoticesDeps;
-  readonly #stopping = new AbortController();
-  #loop: Promise<void> | undefined;
+  readonly #ticker: Ticker;
 
   constructor(deps: NoticesDeps) {
     this.#deps = deps;
+    this.#ticker = new Ticker(deps, {
+      everyMs: tickMs,
+      tick: () => this.tick(),
+      complaint: 'the relay of notices met an error and goes on',
+    });
   }
 
   start(): void {
-    this.#loop ??= this.#run();
+    this.#ticker.start();
   }
 
   async stop(): Promise<void> {
-    this.#stopping.abort();
-    await this.#loop;
+    await this.#ticker.stop();
   }
 
   /** One turn: notices whose time has come get their mails, and mails that are due one attempt each. */
@@ -39,7 +43,7 @@ export class NoticesRelay {
       await db.inTenant(tenantId, (tx) => this.#begin(tx, id));
     if (mailer === null) return;
     await db.inSystem('notices.returnLost', (tx) => repository.returnLost(tx, now));
-    for (let claimed = mailsAtOnce; claimed === mailsAtOnce && !this.#stopping.signal.aborted;)
+    for (let claimed = mailsAtOnce; claimed === mailsAtOnce && !this.#ticker.stopping.aborted;)
       claimed = await this.#sendSome(mailer);
   }
 
@@ -141,17 +145,5 @@ export class NoticesRelay {
       await recordOf(this.#deps, tx, { action: 'notice.mail_ended', outcome: result, notice, details });
     }
     await endWhenAllHave(this.#deps, tx, notice);
-  }
-
-  async #run(): Promise<void> {
-    const { clock, log } = this.#deps;
-    while (!this.#stopping.signal.aborted) {
-      try {
-        await this.tick();
-      } catch (error) {
-        log.warn({ err: error }, 'the relay of notices met an error and goes on');
-      }
-      await clock.sleep(tickMs, this.#stopping.signal);
-    }
   }
 }

@@ -105,6 +105,31 @@ export function clocksOf(run: HostRun): Clocks {
   };
 }
 
+/** Agents that were cut off together with the server need a moment to come back with what they did meanwhile. */
+export const comeBackMs = 90 * second;
+
+/**
+ * The host run as a process finds it that hears agents since an instant. While nobody listened no order ran out and no
+ * host fell silent: what they did waits with them, and is told when they are back.
+ */
+export function awake(run: HostRun, listeningSinceMs: number): HostRun {
+  if (isTerminal(run.state)) return run;
+  const lastHeardAtMs = Math.max(run.lastHeardAtMs, listeningSinceMs);
+  const { open, totalByMs } = run;
+  // What waits for no host goes by the time that has passed.
+  if (open === null && run.state !== 'agent_lost') return { ...run, lastHeardAtMs };
+  const heardOf = open?.progressAtMs ?? open?.deliveredAtMs ?? null;
+  const progressBy = open === null || heardOf === null ? null : heardOf + progressMs[open.step];
+  const soonest = listeningSinceMs + comeBackMs;
+  const isLate = open !== null && progressBy !== null && progressBy < soonest;
+  return {
+    ...run,
+    lastHeardAtMs,
+    totalByMs: totalByMs === null ? null : Math.max(totalByMs, soonest),
+    open: isLate ? { ...open, progressAtMs: soonest - progressMs[open.step] } : open,
+  };
+}
+
 /** The next instant at which time alone changes something; null only at an end. */
 export function deadlineOf(run: HostRun): number | null {
   const instants = Object.values(clocksOf(run) as unknown as Record<string, number | null>).filter(

@@ -7,7 +7,7 @@ import { AppError } from '../../platform/errors.ts';
 import type { OrderRow, StoredResult } from '../commands/commands.module.ts';
 import { holdOf, type Hold } from './group-budget.policy.ts';
 import { hostFactsOf } from './group-budget.repository.ts';
-import { stepVerbs } from './host-run.clocks.ts';
+import { awake, stepVerbs } from './host-run.clocks.ts';
 import {
   isBeforeChange,
   isTerminal,
@@ -120,11 +120,10 @@ export class HostRunEngine {
     };
   }
 
-  /** While this process was down, nobody listened: silence counts from its start. */
   #awake(row: HostRunRow): HostRun {
     const heardAtMs = row.lastHeardAt?.getTime() ?? 0;
-    const lastHeardAtMs = Math.max(row.run.lastHeardAtMs, heardAtMs, this.#startedAtMs);
-    return { ...row.run, lastHeardAtMs };
+    const lastHeardAtMs = Math.max(row.run.lastHeardAtMs, heardAtMs);
+    return awake({ ...row.run, lastHeardAtMs }, this.#startedAtMs);
   }
 
   /** The emergency stop as it is now: whoever was told of it may have died before telling us. */

@@ -87,7 +87,7 @@ const told: readonly HostRunEvent[] = [
 function nextOf({ run, nowMs }: Place): { readonly event: HostRunEvent; readonly atMs: number }[] {
   const step: OrderStep | undefined =
     run.open?.step ?? (run.state === 'rollback_failed' ? 'rollback' : undefined);
-  const attempt = run.open?.attempt ?? 9;
+  const attempt = run.open?.attempt ?? run.attempts.rollback ?? 0;
   const results = (step === undefined ? [] : answers).map((answer): HostRunEvent => ({
     type: 'result',
     step: step ?? 'preflight',
@@ -112,9 +112,18 @@ function keyOf({ run, nowMs }: Place): string {
   const { state, lostIn, open, again, attempts, outcomes, stop, restartRequired, rounds, restartsAtMs } = run;
   const late = [run.terms.notAfterMs - run.terms.reserveMs, run.terms.notAfterMs].map((at) => nowMs >= at);
   const step = [open?.step, open?.deliveredAtMs != null, again?.step, attempts[open?.step ?? 'commit'] ?? 0];
+  const mayAnswerLate = state === 'rollback_failed' && attempts.rollback !== undefined;
   return JSON.stringify([
     [state, lostIn, step, outcomes, stop, restartRequired, rounds, restartsAtMs.length],
-    [late, run.terms.rollbackTier, run.terms.steps.length, run.terms.restart, run.drain, run.endsAs],
+    [
+      late,
+      run.terms.rollbackTier,
+      run.terms.steps.length,
+      run.terms.restart,
+      run.drain,
+      run.endsAs,
+      mayAnswerLate,
+    ],
   ]);
 }
 

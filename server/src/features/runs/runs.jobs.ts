@@ -1,5 +1,6 @@
 import type { OutboxSubscriber } from '../../platform/outbox.ts';
 import type { Queues } from '../../platform/queue.ts';
+import { Ticker } from '../../platform/ticker.ts';
 import { advanceTopic, type RunsDeps } from './runs.deps.ts';
 import { listDue, listForgotten, listStalled, type Due } from './runs.sweep.ts';
 import type { Engines } from './runs.service.ts';
@@ -14,13 +15,17 @@ type AdvanceJob = Readonly<{ tenantId: string; runId: string }>;
 export class RunsJobs {
   readonly #deps: RunsDeps;
   readonly #engines: Engines;
-  readonly #stopping = new AbortController();
+  readonly #ticker: Ticker;
   #lastForgottenMs = 0;
-  #loop: Promise<void> | undefined;
 
   constructor(deps: RunsDeps, engines: Engines) {
     this.#deps = deps;
     this.#engines = engines;
+    this.#ticker = new Ticker(deps, {
+      everyMs: tickMs,
+      tick: () => this.tick(),
+      complaint: 'the sweep of runs met an error and goes on',
+    });
   }
 
   /** Turns messages of the outbox into jobs that any worker takes. */
@@ -46,12 +51,11 @@ export class RunsJobs {
 
   /** Starts the sweep. It is enough by itself: Redis may be empty or away. */
   start(): void {
-    this.#loop ??= this.#run();
+    this.#ticker.start();
   }
 
   async stop(): Promise<void> {
-    this.#stopping.abort();
-    await this.#loop;
+    await this.#ticker.stop();
     await this.#engines.runs.idle();
     await this.#engines.hosts.idle();
     await this.#engines.log.flush();
@@ -79,17 +83,5 @@ export class RunsJobs {
       runs: await listStalled(tx),
       hostRuns: await listForgotten(tx),
     }));
-  }
-
-  async #run(): Promise<void> {
-    const { clock, log } = this.#deps;
-    while (!this.#stopping.signal.aborted) {
-      try {
-        await this.tick();
-      } catch (error) {
-        log.warn({ err: error }, 'the sweep of runs met an error and goes on');
-      }
-      await clock.sleep(tickMs, this.#stopping.signal);
-    }
   }
 }

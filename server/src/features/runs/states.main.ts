@@ -19,7 +19,7 @@ import {
   type RunState,
 } from '#contract/runs.ts';
 import { orderSteps, type OrderStep } from '#contract/trust.ts';
-import { clocksOf, stepVerbs, totalBy, type Clocks } from './host-run.clocks.ts';
+import { clocksOf, comeBackMs, stepVerbs, totalBy, type Clocks } from './host-run.clocks.ts';
 import { isBeforeChange, isTerminal, plannedHostRun, type HostRun } from './host-run.model.ts';
 import { breakers, runningStates } from './host-run.moves.ts';
 import { decide, maxCommitTries } from './host-run.policy.ts';
@@ -204,7 +204,7 @@ function renderStates(): string {
         `| \`${state}\` | ${leads(hostRunTransitions[state])} | ${clockWords(state)} | ${breakerWords(state)} | ${undoWords(state)} |`,
     ),
     '',
-    'Clocks count for a host that holds a checkpoint and an agent whose silence counts after 45 s; the total clock includes two minutes for the delivery of the order. An installation that began is allowed to end after its window; nothing new begins after the window’s reserve. A host whose policy takes nothing away passes neither `draining` nor `undraining`; one whose work is away comes to no end but through `undraining`, or its end says that it is not known to be back.',
+    `Clocks count for a host that holds a checkpoint and an agent whose silence counts after 45 s; the total clock includes two minutes for the delivery of the order. An installation that began is allowed to end after its window; nothing new begins after the window’s reserve. A server that starts gives what is open at least ${comeBackMs / 1000} s more, and counts silence from its start: what hosts did while nobody listened is told when they are back. A host whose policy takes nothing away passes neither \`draining\` nor \`undraining\`; one whose work is away comes to no end but through \`undraining\`, or its end says that it is not known to be back.`,
     '',
     ...causeTable(Object.fromEntries(hostRunCauses.map((cause) => [cause, hostRunCauseWords[cause]]))),
     '',

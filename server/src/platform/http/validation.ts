@@ -1,6 +1,6 @@
 import { Compile } from 'typebox/compile';
 import type { RouteSpec } from '#contract/route.ts';
-import type { TSchema } from '#contract/schema.ts';
+import { uuidPattern, type TSchema } from '#contract/schema.ts';
 import { AppError, type FieldError } from '../errors.ts';
 
 /** Checks one part of a request; throws invalid_request that names each field at fault. */
@@ -15,18 +15,38 @@ export interface RequestChecks {
 
 // A hostile body can break a rule in each of its items: nobody reads more than this.
 const maxFields = 20;
+const maxMessage = 500;
 
 type Problems = ReturnType<ReturnType<typeof Compile>['Errors']>;
+
+interface RuleParams {
+  readonly requiredProperties?: readonly string[];
+  readonly additionalProperties?: readonly string[];
+  readonly allowedValues?: readonly unknown[];
+  readonly pattern?: string;
+}
+
+/** The rule in words: where the library speaks of all members at once, or names a rule without saying it. */
+function wordsOf(keyword: string, params: RuleParams, message: string): string {
+  if (keyword === 'required') return 'is missing';
+  if (keyword === 'additionalProperties') return 'is not known here';
+  if (keyword === 'enum' && params.allowedValues !== undefined)
+    return `must be one of ${params.allowedValues.map((value) => JSON.stringify(value)).join(', ')}`;
+  if (keyword === 'pattern' && params.pattern === uuidPattern)
+    return 'must be an identifier (a UUID in lower case)';
+  return message;
+}
 
 function toFields(part: string, problems: Problems): FieldError[] {
   const fields = new Map<string, FieldError>();
   for (const { keyword, instancePath, params, message } of problems) {
     // The "false schema" of an unknown property says the same as additionalProperties, less clearly.
     if (keyword === 'boolean') continue;
-    const { requiredProperties, additionalProperties } = params as Record<string, string[] | undefined>;
-    for (const name of requiredProperties ?? additionalProperties ?? ['']) {
+    const ruleParams = params as RuleParams;
+    const said = wordsOf(keyword, ruleParams, message).slice(0, maxMessage);
+    for (const name of ruleParams.requiredProperties ?? ruleParams.additionalProperties ?? ['']) {
       const path = `/${part}${instancePath}${name === '' ? '' : `/${name}`}`;
-      if (!fields.has(path)) fields.set(path, { path, rule: keyword.slice(0, 100), message });
+      if (!fields.has(path)) fields.set(path, { path, rule: keyword.slice(0, 100), message: said });
     }
     if (fields.size >= maxFields) break;
   }
