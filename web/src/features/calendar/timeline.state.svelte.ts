@@ -25,14 +25,14 @@ export class TimelineList {
   value = $state.raw<Timeline | null>(null);
   error = $state.raw<ApiError | null>(null);
   loading = $state(true);
-  unfolded = $state.raw<ReadonlyMap<string, Unfolded>>(new Map());
+  unfolded = $state.raw<Readonly<Record<string, Unfolded>>>({});
   #asked: Asked | null = null;
   #abort: AbortController | null = null;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   /** Reads what is asked for now; other lanes than before are folded again. */
   async read(asked: Asked): Promise<void> {
-    if (this.#asked?.by !== asked.by) this.unfolded = new Map();
+    if (this.#asked?.by !== asked.by) this.unfolded = {};
     this.#asked = asked;
     await this.reload();
   }
@@ -42,14 +42,14 @@ export class TimelineList {
     await this.#during(async (signal) => {
       const value = await this.#page({ signal });
       if (value === null) return;
-      const open = value.lanes.filter((lane) => this.unfolded.has(laneKey(lane)));
+      const open = value.lanes.filter((lane) => laneKey(lane) in this.unfolded);
       const hosts = await Promise.all(open.map((lane) => this.#page({ signal, lane })));
       if (signal.aborted) return;
       this.value = value;
-      this.unfolded = new Map(
+      this.unfolded = Object.fromEntries(
         open.flatMap((lane, n) => {
           const page = hosts[n];
-          return page === null || page === undefined ? [] : [[laneKey(lane), page] as const];
+          return page === null || page === undefined ? [] : [[laneKey(lane), page]];
         }),
       );
     });
@@ -67,21 +67,20 @@ export class TimelineList {
 
   /** Shows the hosts of a lane, or the next of them. */
   async unfold(lane: TimelineLane): Promise<void> {
-    const before = this.unfolded.get(laneKey(lane));
+    const before = this.unfolded[laneKey(lane)];
     if (this.loading || before?.nextCursor === null) return;
     await this.#during(async (signal) => {
       const next = await this.#page({ signal, lane, cursor: before?.nextCursor ?? null });
       if (next === null || signal.aborted) return;
       const lanes = [...(before?.lanes ?? []), ...next.lanes];
-      this.unfolded = new Map([
-        ...this.unfolded,
-        [laneKey(lane), { lanes, nextCursor: next.nextCursor }] as const,
-      ]);
+      this.unfolded = { ...this.unfolded, [laneKey(lane)]: { lanes, nextCursor: next.nextCursor } };
     });
   }
 
   fold(lane: TimelineLane): void {
-    this.unfolded = new Map([...this.unfolded].filter(([key]) => key !== laneKey(lane)));
+    this.unfolded = Object.fromEntries(
+      Object.entries(this.unfolded).filter(([key]) => key !== laneKey(lane)),
+    );
   }
 
   /** Reads again, soon, when work changes; a reader who has paged further keeps what he has. Returns how to leave. */

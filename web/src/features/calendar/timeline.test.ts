@@ -75,13 +75,13 @@ describe('bars of a lane', () => {
 
   it('are reached by arrows: the next one in time, and the nearest of another lane', () => {
     const bars = barsOf(timeline, lane, span);
-    const go = (lanes: (typeof bars)[], lane: number, key: string, pressed: string) =>
-      moveBar(lanes, { lane, key }, pressed);
-    expect(go([bars], 0, 'pa', 'ArrowRight')).toEqual({ lane: 0, key: 'pb' });
-    expect(go([bars], 0, 'pb', 'ArrowRight')).toEqual({ lane: 0, key: 'pb' });
-    expect(go([bars, [], bars], 0, 'pb', 'ArrowDown')).toEqual({ lane: 2, key: 'pb' });
-    expect(go([bars], 0, 'pb', 'ArrowDown')).toBeNull();
-    expect(go([bars], 0, 'pb', 'x')).toBeNull();
+    const go = (lanes: (typeof bars)[], key: string, pressed: string) =>
+      moveBar(lanes, { lane: 0, key }, pressed);
+    expect(go([bars], 'pa', 'ArrowRight')).toEqual({ lane: 0, key: 'pb' });
+    expect(go([bars], 'pb', 'ArrowRight')).toEqual({ lane: 0, key: 'pb' });
+    expect(go([bars, [], bars], 'pb', 'ArrowDown')).toEqual({ lane: 2, key: 'pb' });
+    expect(go([bars], 'pb', 'ArrowDown')).toBeNull();
+    expect(go([bars], 'pb', 'x')).toBeNull();
   });
 });
 

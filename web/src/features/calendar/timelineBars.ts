@@ -135,8 +135,8 @@ export function barsOf(timeline: Timeline, lane: TimelineLane, span: TimelineSpa
 
 /** When windows allow work in a lane, and when freezes forbid it. */
 export function bandsOf({ windows, freezes }: Timeline, lane: TimelineLane, span: TimelineSpan): Band[] {
-  const band = (kind: Band['kind'], key: string, from: string, to: string): Band[] => {
-    const [left, right] = [shareOf(Date.parse(from), span), shareOf(Date.parse(to), span)];
+  const band = (kind: Band['kind'], key: string, times: readonly [string, string]): Band[] => {
+    const [left, right] = [shareOf(Date.parse(times[0]), span), shareOf(Date.parse(times[1]), span)];
     return right > left ? [{ key, kind, left, width: right - left }] : [];
   };
   return [
@@ -144,13 +144,13 @@ export function bandsOf({ windows, freezes }: Timeline, lane: TimelineLane, span
       .filter(({ siteId }) => inLane(siteId, lane))
       .flatMap(({ windowId, occurrence }) =>
         occurrence.pieces.flatMap(({ start, end }) =>
-          band('window', `w${windowId}${start.at}`, start.at, end.at),
+          band('window', `w${windowId}${start.at}`, [start.at, end.at]),
         ),
       ),
     ...freezes
       .filter(({ siteId }) => inLane(siteId, lane))
       .flatMap(({ freezeId, startsAt, endsAt }) =>
-        band('freeze', `f${freezeId}${startsAt}`, startsAt, endsAt),
+        band('freeze', `f${freezeId}${startsAt}`, [startsAt, endsAt]),
       ),
   ];
 }
