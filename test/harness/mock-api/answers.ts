@@ -223,6 +223,8 @@ export const answers: Partial<Record<RouteName, Answer>> = {
   getExceptionAlerts: (call) =>
     isEmpty(call) ? { requested: [], expiringSoon: [], expiredMissing: [], ownerLost: [] } : exceptionAlerts,
   listWindows: (call) => page(windows, call),
+  getWindow: ({ params }) => windows.find(({ id }) => id === params.windowId) ?? null,
+  getFreeze: ({ params }) => freezes.find(({ id }) => id === params.freezeId) ?? null,
   listWindowOccurrences: ({ params }) => occurrences(params.windowId ?? ''),
   previewWindow: () => windowPreview(),
   listFreezes: (call) => page(freezes, call),
