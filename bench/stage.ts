@@ -36,7 +36,8 @@ function connection(stack: StackHandle, role: '' | 'SYSTEM_' | 'OWNER_') {
   return { connectionString: url.href };
 }
 
-async function readPid(client: pg.Client): Promise<number> {
+/** The process of PostgreSQL that all its others are children of. */
+export async function readPid(client: pg.Client): Promise<number> {
   const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid');
   const backend = rows[0]?.pid ?? 0;
   return Number(readFileSync(`/proc/${backend}/stat`, 'utf8').split(') ')[1]?.split(' ')[1]);

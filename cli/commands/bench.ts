@@ -13,13 +13,15 @@ const profiles: Readonly<Record<string, string>> = {
   load: 'bench/load.ts',
   noisy: 'bench/noisy.ts',
   metrics: 'bench/metrics.ts',
+  api: 'bench/api.ts',
 };
 
 /**
  * `bench [profile]`: measures on this machine. `smoke` compares the product with peers in the same session, status 1 when a
  * budget is not kept; `standard` measures what a long past and each connection cost; `load` offers commands at a constant rate, status 1 when one is lost or doubled;
  * `noisy` measures what a tenant waits beside one that asks twenty times as much;
- * `metrics` stores and packs a day of measures, status 1 when they take too much room.
+ * `metrics` stores and packs a day of measures, status 1 when they take too much room;
+ * `api` asks as people do on a large estate, status 1 when a request fails or a large table is read whole.
  */
 export function registerBench(program: Command, context: CliContext): void {
   program
@@ -31,12 +33,18 @@ export function registerBench(program: Command, context: CliContext): void {
     )
     .option(
       '--commands <n>',
-      context.text(['nombre de commandes', 'number of commands']),
-      wholeNumber(context, { min: 64, max: 1_000_000 }),
+      context.text([
+        'nombre de commandes ; celles du passé (api)',
+        'number of commands; those of the past (api)',
+      ]),
+      wholeNumber(context, { min: 64, max: 10_000_000 }),
     )
     .option(
       '--agents <n>',
-      context.text(['nombre d’agents simulés', 'number of simulated agents']),
+      context.text([
+        'nombre d’agents simulés ; hôtes par client (api)',
+        'number of simulated agents; hosts of each tenant (api)',
+      ]),
       wholeNumber(context, { min: 4, max: 5_000 }),
     )
     .option(
@@ -46,8 +54,8 @@ export function registerBench(program: Command, context: CliContext): void {
     )
     .description(
       context.text([
-        'mesure le coût d’une commande à côté d’autres conceptions (smoke), une charge constante sans perte (load) ou la place des mesures (metrics)',
-        'measures the cost of a command beside other designs (smoke), a constant load without loss (load), or the room of measures (metrics)',
+        'mesure le coût d’une commande à côté d’autres conceptions (smoke), une charge constante sans perte (load), la place des mesures (metrics) ou l’interface sur un grand parc (api)',
+        'measures the cost of a command beside other designs (smoke), a constant load without loss (load), the room of measures (metrics), or the API on a large estate (api)',
       ]),
     )
     .action(async (profile: string, flags: Flags, command: Command) => {

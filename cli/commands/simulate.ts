@@ -8,6 +8,7 @@ interface SimulateFlags {
   readonly seed?: string;
   readonly seeds?: string;
   readonly minutes?: string;
+  readonly worlds?: string;
   readonly planted?: true;
   readonly nightly?: true;
 }
@@ -36,6 +37,13 @@ export function registerSimulate(program: Command, context: CliContext): void {
       number(600),
     )
     .option(
+      '--worlds <kind>',
+      context.text([
+        'sorte de mondes, par exemple drained ou slow',
+        'kind of worlds, such as drained or slow',
+      ]),
+    )
+    .option(
       '--planted',
       context.text([
         'plante chaque faute connue et vérifie qu’elle se voit',
@@ -52,6 +60,7 @@ export function registerSimulate(program: Command, context: CliContext): void {
       if (flags.seed !== undefined) line.push('--seed', String(flags.seed));
       if (seeds !== undefined) line.push('--seeds', String(seeds));
       if (flags.minutes !== undefined) line.push('--minutes', String(flags.minutes));
+      if (flags.worlds !== undefined) line.push('--worlds', flags.worlds);
       const run = await runProgram(directories, line);
       process.exitCode = run.exitCode;
     });

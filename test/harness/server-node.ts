@@ -66,6 +66,11 @@ export class ServerNode {
     throw new Error(`a node does not start:\n${this.#said}`);
   }
 
+  /** Of the process that runs, to read what it uses. */
+  get pid(): number {
+    return this.#process?.pid ?? 0;
+  }
+
   /** As when the machine loses its power: nothing is finished. */
   async kill(): Promise<void> {
     await this.#end('SIGKILL');

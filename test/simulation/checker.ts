@@ -1,7 +1,8 @@
 import { hostRunTransitions, terminalHostRunStates } from '#contract/run-transitions.ts';
 import { runStates, type HostRunState } from '#contract/runs.ts';
 import type { SimulatedHost } from './host/simulatedHost.ts';
-import { readEntries, readHostRuns, type EntryRow, type HostRunRow } from './records.ts';
+import { endOf, ordersOf, readEntries, readHostRuns, type EntryRow, type HostRunRow } from './records.ts';
+import { graceMs, isBarred, overBudget, thawed } from './restraints.ts';
 import { falselySigned } from './signed.ts';
 import type { SimulatedRun, SimulatedWorld } from './world.ts';
 
@@ -41,6 +42,7 @@ export async function faultsOf(
     ...outOfTime(world, hostRuns, entries),
     ...(await leftDrained(world, hostRuns, entries)),
     ...overBudget(world, hostRuns, entries),
+    ...thawed(world, entries),
     ...unproven(world, hostRuns, entries),
     ...world.leftBroken,
     ...world.denied,
@@ -182,31 +184,6 @@ export function brokenWay(id: string, state: HostRunState, entries: readonly Ent
   return at === state ? [] : [`I5: the log ends at ${at}, the host run is ${state}`];
 }
 
-interface Order {
-  readonly position: number;
-  readonly atMs: number;
-  readonly step: string;
-  readonly hostRunId: string;
-}
-
-/** Orders in the order of the log. */
-function ordersOf(entries: readonly EntryRow[]): Order[] {
-  return entries.flatMap(({ action, atMs, details }, position) =>
-    action === 'command.dispatched' && typeof details.hostRunId === 'string'
-      ? [{ position, atMs, step: String(details.step), hostRunId: details.hostRunId }]
-      : [],
-  );
-}
-
-/** Where in the log a host run ended. */
-function endOf(hostRunId: string, entries: readonly EntryRow[]): number {
-  const at = entries.findLastIndex(
-    ({ action, subjectId, details }) =>
-      action === 'host_run.transitioned' && subjectId === hostRunId && terminal.has(String(details.to)),
-  );
-  return at === -1 ? Infinity : at;
-}
-
 /** A wave begins when the one before it has ended; a host is in one run at a time; a changed host is not tried again. */
 function outOfOrder(hostRuns: readonly HostRunRow[], entries: readonly EntryRow[]): string[] {
   const faults: string[] = [];
@@ -230,40 +207,20 @@ function outOfOrder(hostRuns: readonly HostRunRow[], entries: readonly EntryRow[
   return faults.slice(0, 3);
 }
 
-/** No more members of a group are in a run at once than its budget lets go. */
-function overBudget(
-  world: SimulatedWorld,
-  hostRuns: readonly HostRunRow[],
-  entries: readonly EntryRow[],
-): string[] {
-  const orders = ordersOf(entries);
-  return world.groups.flatMap(({ hosts, most }) => {
-    const members = new Set(hosts.map((host) => world.idsOf(host).hostId));
-    const spans = hostRuns
-      .filter(({ hostId }) => members.has(hostId))
-      .map(({ id }) => ({
-        from: orders.find(({ hostRunId }) => hostRunId === id)?.position ?? Infinity,
-        to: endOf(id, entries),
-      }))
-      .filter(({ from }) => from < Infinity);
-    const worst = Math.max(
-      0,
-      ...spans.map(({ from }) => spans.filter((other) => other.from <= from && other.to > from).length),
-    );
-    return worst > most ? [`${worst} hosts of a group were in a run at once, ${most} may be`] : [];
-  });
-}
+/** What is said of an end is said with it. */
+const endMs = 2000;
 
-/** I8: no host is checked while its work is away, and no host run ends like that unless people are told. */
+/** I8: no host is checked while its work is away, and no host run ends like that unless people are told at its end. */
 async function leftDrained(
   world: SimulatedWorld,
   hostRuns: readonly HostRunRow[],
   entries: readonly EntryRow[],
 ): Promise<string[]> {
-  const told = await world.query<{ id: string }>(
-    `select distinct host_run_id as id from run_decisions where code = 'undrain_failed'`,
+  const told = await world.query<{ id: string; atMs: number }>(
+    `select host_run_id as id, extract(epoch from max(at))::float8 * 1000 as "atMs"
+     from run_decisions where code = 'undrain_failed' group by host_run_id`,
   );
-  const saidOf = new Set(told.map(({ id }) => id));
+  const saidAtMs = new Map(told.map(({ id, atMs }) => [id, atMs]));
   const checks = ordersOf(entries).filter(({ step }) => step === 'verify');
   return hostRuns.flatMap(({ id, hostId, state }) => {
     const host = world.hosts.find((one) => world.idsOf(one).hostId === hostId);
@@ -272,7 +229,8 @@ async function leftDrained(
         ({ kind, of, atMs }) => of === id && atMs <= untilMs && (kind === 'drained' || kind === 'back'),
       )?.kind === 'drained';
     const endedAtMs = entries[endOf(id, entries)]?.atMs;
-    const isUnsaid = endedAtMs !== undefined && isAway(endedAtMs) && !saidOf.has(id);
+    const saidMs = saidAtMs.get(id) ?? -Infinity;
+    const isUnsaid = endedAtMs !== undefined && isAway(endedAtMs) && saidMs < endedAtMs - endMs;
     const isChecked = checks.some(({ hostRunId, atMs }) => hostRunId === id && isAway(atMs));
     return [
       ...(isUnsaid ? [`I8: ${host?.name} was ${state} with its work still away, unsaid`] : []),
@@ -283,8 +241,6 @@ async function leftDrained(
 
 /** Steps that lead to a change. */
 const leading = new Set(['preflight', 'guard', 'download', 'drain', 'install']);
-/** What was decided at the same moment may still be written down. */
-const graceMs = 5000;
 
 /** The window of a run is closed for whatever changes a host in its last tenth, ten minutes at most. */
 function lastCallMs({ notAfterMs, windowMs }: SimulatedRun): number {
@@ -344,7 +300,8 @@ function harmed(world: SimulatedWorld, hostRuns: readonly HostRunRow[], isCalm: 
     if (run === undefined || host === undefined || state === 'superseded' || state === 'planned') return [];
     if (!run.guarded || endedAt === null) return [];
     const isLate = state === 'failed' && patch === 'not_installed' && endedAt.getTime() >= run.notAfterMs;
-    const isMissed = (state === 'missed' || isLate) && run.windowMs < 3_600_000;
+    const isShort = run.windowMs < 3_600_000 || isBarred(world, host);
+    const isMissed = (state === 'missed' || isLate) && isShort;
     const due = host.broken.size > 0 ? 'rolled_back' : 'committed';
     // A guard that hears nobody for long enough is right to go back.
     const isAbandoned = state === 'rolled_back' && !isCalm;

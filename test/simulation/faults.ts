@@ -6,6 +6,7 @@ import { packageFaults } from './host/provider.ts';
 import { hostFaults, SimulatedHost } from './host/simulatedHost.ts';
 import { askReadings, pressButton } from './people.ts';
 import type { SimulatedWorld } from './world.ts';
+import type { Mood, WorldKind } from './worldKinds.ts';
 
 /** How often each mishap comes, and for how long the world is unkind. All of it follows from the seed. */
 export interface Weather {
@@ -25,6 +26,8 @@ export interface Weather {
   readonly isPressed: boolean;
   /** Probability of a death around what changes a host. */
   readonly atEffect: number;
+  /** Probability that a service or the site's own program does not do what it is told. */
+  readonly work: number;
   /** No host may end otherwise than in the best weather. */
   readonly isHarmless: boolean;
 }
@@ -65,7 +68,7 @@ const mishaps = {
   },
   /** Cut off for longer than any guard waits, whatever the weather: the host has nobody but itself. */
   leftAlone(world: SimulatedWorld): void {
-    const host = world.hosts.find((one) => one.isChanging);
+    const host = world.hosts.find((one) => one.isChanging || one.drain.isOut);
     // It is worst in the middle of a change: look again until one is.
     if (host === undefined || network.isCut(host)) {
       const again = (): void => {
@@ -182,8 +185,6 @@ type Kind = keyof typeof mishaps;
 
 const kinds = Object.keys(mishaps) as Kind[];
 
-type Mood = 'calm' | 'gentle' | 'slow' | 'bad';
-
 const moods: readonly Mood[] = ['calm', 'gentle', 'gentle', 'slow', 'bad', 'bad', 'bad', 'bad', 'bad'];
 
 /** Which mishaps come: none, harmless ones only, slow disks only, or a few of any kind: rare meetings need room. */
@@ -199,15 +200,17 @@ function chooseKinds(mood: Mood): readonly Kind[] {
   return [...chosen];
 }
 
-/** The weather of a seed. */
-export function forecast(): Weather {
-  const mood = loop.chance.pick(moods);
-  const chosen = chooseKinds(mood);
+/** The weather of a seed in a kind of world. */
+export function forecast(kind: WorldKind): Weather {
+  const drawn = loop.chance.pick(moods);
+  const mood = kind.mood ?? drawn;
+  const isHarmless = (mood === 'calm' || mood === 'gentle') && kind.besides.every((one) => harmless.has(one));
+  const chosen = [...new Set<Kind>([...chooseKinds(mood), ...kind.besides])];
   const some = (probability: number) => (mood !== 'calm' && loop.chance.happens(0.4) ? probability : 0);
   const worse = (probability: number) => (mood === 'bad' ? some(probability) : 0);
   return {
-    name: mood === 'calm' ? mood : chosen.join(', '),
-    everyMs: loop.chance.pick([2000, 6000, 15_000, 40_000]),
+    name: chosen.length === 0 ? mood : chosen.join(', '),
+    everyMs: kind.everyMs ?? loop.chance.pick([2000, 6000, 15_000, 40_000]),
     mishaps: chosen,
     statementLost: some(0.01),
     serialisation: some(0.05),
@@ -218,8 +221,9 @@ export function forecast(): Weather {
     slownessMs: loop.chance.pick([5, 50, 800]),
     isWatched: mood !== 'calm' && loop.chance.happens(0.5),
     isPressed: mood === 'bad' && loop.chance.happens(0.5),
-    atEffect: mood === 'bad' ? loop.chance.pick([0, 0, 0.3, 0.5]) : 0,
-    isHarmless: mood === 'calm' || mood === 'gentle',
+    atEffect: kind.atEffect ?? (mood === 'bad' ? loop.chance.pick([0, 0, 0.3, 0.5]) : 0),
+    work: isHarmless ? 0 : (kind.stubborn ?? 0.15),
+    isHarmless,
   };
 }
 
@@ -255,7 +259,8 @@ export function blow(world: SimulatedWorld, weather: Weather): () => void {
 }
 
 /** Deaths that come at the worst moment: at an access to the disk or a program that is run, at a statement, right after a commit. */
-function blowAtSteps(world: SimulatedWorld, { mishaps: kinds, atEffect, isHarmless }: Weather): void {
+function blowAtSteps(world: SimulatedWorld, weather: Weather): void {
+  const { mishaps: kinds, atEffect, work, isHarmless } = weather;
   const [agents, power] = [kinds.includes('agentDies'), kinds.includes('powerLost')];
   accessFaults.probability = agents || power ? loop.chance.pick([0, 0.002, 0.01]) : 0;
   accessFaults.strike = (machine) => {
@@ -265,7 +270,7 @@ function blowAtSteps(world: SimulatedWorld, { mishaps: kinds, atEffect, isHarmle
     if (isPower) machine.goDown('power', loop.chance.between(5000, minute));
     else machine.killAgent();
   };
-  Object.assign(hostFaults, { atEffect, otherwise: atEffect / 30, work: isHarmless ? 0 : 0.15 });
+  Object.assign(hostFaults, { atEffect, otherwise: atEffect / 30, work });
   hostFaults.strike = (machine) => accessFaults.strike(machine);
   world.isSpared = isHarmless;
   const deaths = isHarmless ? [0, 0.0002, 0.0005] : [0, 0.0005, 0.003];

@@ -1,6 +1,7 @@
 import { registerHooks } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import path from 'node:path';
+import type { WorldKindName } from './worldKinds.ts';
 
 const root = path.resolve(import.meta.dirname, '../..');
 const double = (name: string): string => new URL(name, import.meta.url).href;
@@ -32,6 +33,8 @@ export interface PlantedBug {
   readonly file: string;
   readonly find: string;
   readonly put: string;
+  /** The kind of world in which it is looked for; any where nothing is said. */
+  readonly kind?: WorldKindName;
 }
 
 const nameOf = (url: string | undefined): string =>

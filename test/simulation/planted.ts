@@ -57,6 +57,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     file: 'agent/src/verbs/updateVerbs.ts',
     find: '  await armGuardian(run, deps);\n  await deps.runs.update',
     put: '  await deps.runs.update',
+    kind: 'alone',
   },
   {
     name: 'guard-comes-back-with-the-power',
@@ -64,6 +65,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     file: 'agent/src/guard/guardian.ts',
     find: '    await syncDirectory(path.dirname(this.#armed));\n',
     put: '',
+    kind: 'mortal',
   },
   {
     name: 'deadline-is-moved-after-the-commit',
@@ -71,6 +73,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     file: 'agent/src/guard/guardian.ts',
     find: '    return this.#alone(async () => {\n      const armed = await this.readArmed();\n      if (armed?.hostRunId === hostRunId) await this.#write({ ...armed, silentDeadlineMs });\n    });',
     put: '    return (async () => {\n      const armed = await this.readArmed();\n      if (armed?.hostRunId === hostRunId) await this.#write({ ...armed, silentDeadlineMs });\n    })();',
+    kind: 'slow',
   },
   {
     name: 'commit-leaves-the-guard-armed',
@@ -86,6 +89,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     file: 'agent/src/verbs/restartVerb.ts',
     find: 'if (deps.bootId === context.intent.bootId)',
     put: "if (deps.bootId === '')",
+    kind: 'mortal',
   },
   {
     name: 'cut-short-counts-as-installed',
@@ -94,13 +98,14 @@ export const plantedBugs: readonly PlantedBug[] = [
     file: 'agent/src/verbs/updateVerbs.ts',
     find: "if (state === 'all') return succeed(",
     put: "if (state !== 'none') return succeed(",
+    kind: 'mortal',
   },
   {
     name: 'acknowledged-before-it-is-durable',
     harm: 'a result is lost when the server dies at the wrong moment',
     file: `${commands}/commands.service.ts`,
-    find: 'await this.#sequencer.append(fresh.map((one) => ({ ...one, ...agent, isVisited })));',
-    put: 'void this.#sequencer.append(fresh.map((one) => ({ ...one, ...agent, isVisited }))).catch(() => undefined);',
+    find: 'await stored;',
+    put: 'void stored.catch(() => undefined);',
   },
   {
     name: 'failed-commit-counts-as-durable',
@@ -130,6 +135,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     file: `${runs}/host-run.engine.ts`,
     find: "if (result.verb !== 'guard.rollback' || (by !== 'agent' && by !== 'guardian')) return [];",
     put: 'if (by !== undefined || by === undefined) return [];',
+    kind: 'alone',
   },
   {
     name: 'transitions-are-not-written-down',
@@ -144,6 +150,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     file: `${runs}/host-run.engine.ts`,
     find: "const redeliver = folded.effects.some(({ type }) => type === 'redeliver') && after.open !== null;",
     put: 'const redeliver = false as boolean;',
+    kind: 'gentle',
   },
   {
     name: 'changed-host-is-called-unchanged',
@@ -158,6 +165,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     file: `${runs}/runs.service.ts`,
     find: "const untouched = outcomes.patch === 'not_started' || outcomes.patch === 'not_installed';",
     put: 'const untouched = outcomes.patch.length > 0;',
+    kind: 'pressed',
   },
   {
     name: 'next-wave-does-not-wait',
@@ -172,6 +180,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     file: `${runs}/run.policy.ts`,
     find: '  if (facts.locked) {\n    return [',
     put: '  if (facts.locked && facts.members.length === 0) {\n    return [',
+    kind: 'stopped',
   },
   {
     name: 'undrain-is-forgotten-when-a-run-ends',
@@ -179,6 +188,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     file: `${runs}/host-run.moves.ts`,
     find: "  if (draft.run.drain === 'out' && draft.run.state !== 'agent_lost') {",
     put: "  patch(draft, { drain: null });\n  if (draft.run.drain === 'out') {",
+    kind: 'drained',
   },
   {
     name: 'undrain-is-forgotten-before-the-checks',
@@ -186,6 +196,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     file: `${runs}/host-run.moves.ts`,
     find: "order(draft, draft.run.drain === 'out' ? 'undrain' : 'verify');",
     put: "order(draft, 'verify');",
+    kind: 'drained',
   },
   {
     name: 'drained-end-is-not-told',
@@ -193,6 +204,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     file: `${runs}/host-run.moves.ts`,
     find: "  if (isTerminal(to) && isDrained(draft.run)) note(draft, 'undrain_failed', { state: from });",
     put: '',
+    kind: 'drained',
   },
   {
     name: 'undrain-is-signed-and-not-done',
@@ -200,6 +212,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     file: 'agent/src/verbs/drainVerbs.ts',
     find: '  const fault = await deps.drainage.undrain();',
     put: '  const fault = null as string | null;',
+    kind: 'drained',
   },
   {
     name: 'window-has-no-end',
@@ -214,5 +227,29 @@ export const plantedBugs: readonly PlantedBug[] = [
     file: 'server/src/platform/audit/sealer.ts',
     find: 'this.#cursor = isWhole || last === undefined ? firstCursor : last;',
     put: 'this.#cursor = last ?? this.#cursor;',
+  },
+  {
+    name: 'freeze-is-not-asked',
+    harm: 'hosts are begun in a time that people have frozen',
+    file: `${runs}/run.engine.ts`,
+    find: 'return siteIds.length === 0 ? null : this.#deps.frozenAt(tx, siteIds, nowMs);',
+    put: 'return null;',
+    kind: 'frozen',
+  },
+  {
+    name: 'group-is-not-asked',
+    harm: 'two hosts that stand in for each other are down at once',
+    file: `${runs}/group-budget.policy.ts`,
+    find: 'if (together.length <= maxDown) continue;',
+    put: 'if (together.length >= 0) continue;',
+    kind: 'grouped',
+  },
+  {
+    name: 'guests-are-not-counted',
+    harm: 'a hypervisor goes down with a guest whose stand-in is down',
+    file: 'contract/group-rules.ts',
+    find: 'for (const one of down) for (const guest of guests.get(one) ?? []) down.add(guest);',
+    put: '',
+    kind: 'grouped',
   },
 ];

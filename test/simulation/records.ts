@@ -1,3 +1,4 @@
+import { terminalHostRunStates } from '#contract/run-transitions.ts';
 import type { HostRunState } from '#contract/runs.ts';
 import type { SimulatedWorld } from './world.ts';
 
@@ -39,4 +40,32 @@ export function readEntries(world: SimulatedWorld): Promise<EntryRow[]> {
     `select extract(epoch from at)::float8 * 1000 as "atMs", action, subject_id as "subjectId", convert_from(leaf, 'UTF8')::jsonb->'details' as details from audit_entries where tenant_id = $1 order by entry_id`,
     [world.tenantId],
   );
+}
+
+/** An order as the log tells it. */
+export interface OrderEntry {
+  readonly position: number;
+  readonly atMs: number;
+  readonly step: string;
+  readonly hostRunId: string;
+}
+
+/** Orders in the order of the log. */
+export function ordersOf(entries: readonly EntryRow[]): OrderEntry[] {
+  return entries.flatMap(({ action, atMs, details }, position) =>
+    action === 'command.dispatched' && typeof details.hostRunId === 'string'
+      ? [{ position, atMs, step: String(details.step), hostRunId: details.hostRunId }]
+      : [],
+  );
+}
+
+const terminal = new Set<string>(terminalHostRunStates);
+
+/** Where in the log a host run ended; Infinity when it has not. */
+export function endOf(hostRunId: string, entries: readonly EntryRow[]): number {
+  const at = entries.findLastIndex(
+    ({ action, subjectId, details }) =>
+      action === 'host_run.transitioned' && subjectId === hostRunId && terminal.has(String(details.to)),
+  );
+  return at === -1 ? Infinity : at;
 }

@@ -3,8 +3,10 @@ import type { AgentFrame, ServerFrame } from '#contract/agent-link.ts';
 import type { ReleaseBundle } from '#contract/trust.ts';
 import { createCommandsModule } from '../../server/src/features/commands/commands.module.ts';
 import { setActiveRun } from '../../server/src/features/fleet/fleet.repository.ts';
+import { DependenciesService } from '../../server/src/features/groups/dependencies.service.ts';
 import { createGroupsModule } from '../../server/src/features/groups/groups.module.ts';
 import { createRunsModule } from '../../server/src/features/runs/runs.module.ts';
+import { WindowsService } from '../../server/src/features/windows/windows.service.ts';
 import { createAuditWriter } from '../../server/src/platform/audit/auditWriter.ts';
 import type { LogKey } from '../../server/src/platform/audit/checkpoint.ts';
 import type { HeadMemory } from '../../server/src/platform/audit/headMemory.ts';
@@ -237,10 +239,12 @@ export function createServer(program: Program, ground: ServerGround) {
   });
   const emit = (): Promise<void> => Promise.resolve();
   const { service: groups } = createGroupsModule({ db, audit, newId, emit });
+  const dependencies = new DependenciesService({ db, audit, newId, emit });
+  const windows = new WindowsService({ db, audit, clock, newId });
   const runs = createRunsModule({
     ...{ db, audit, clock, newId, log, outbox, commands, emit, groups },
     fleet: { setActiveRun },
-    frozenAt: () => Promise.resolve(null),
+    frozenAt: (tx, siteIds, atMs) => windows.frozenAt(tx, siteIds, atMs),
     trust: { lockOf: () => Promise.resolve(ground.lockOf()) },
     seal: (tenantId, entryId) => sealer.sealed(tenantId, entryId, { timeoutMs: sealWithinMs }),
   });
@@ -249,7 +253,10 @@ export function createServer(program: Program, ground: ServerGround) {
   outbox.start();
   runs.jobs.work(queues);
   runs.jobs.start();
-  const server = { program, ground, db, audit, sealer, commands, groups, runs, hub };
+  const server = {
+    ...{ program, ground, db, audit, sealer, commands, runs, hub },
+    ...{ groups, dependencies, windows },
+  };
   hub.server = server;
   return server;
 }

@@ -32,6 +32,8 @@ const quick = new Set([
   'host-is-never-given-back',
   'commit-leaves-the-guard-armed',
   'next-wave-does-not-wait',
+  'freeze-is-not-asked',
+  'group-is-not-asked',
 ]);
 
 describe('simulated histories', () => {

@@ -49,6 +49,10 @@ export class SimulatedWorld {
   readonly runs: SimulatedRun[] = [];
   /** Hosts that stand in for each other, and how many of them may be in a run at once. */
   readonly groups: { readonly hosts: readonly SimulatedHost[]; readonly most: number }[] = [];
+  /** Hosts that run on another one: they are down while it is. */
+  readonly guests: { readonly guest: SimulatedHost; readonly hypervisor: SimulatedHost }[] = [];
+  /** Times in which nobody may begin. */
+  readonly freezes: { readonly fromMs: number; untilMs: number }[] = [];
   readonly story: StoryLine[] = [];
   readonly redis = new SimulatedRedis();
   readonly lock = { tenant: false, runIds: [] as string[] };
@@ -329,20 +333,6 @@ export class SimulatedWorld {
     const { server } = this;
     if (server === null) return;
     loop.runAs(server.program, () => void act(server).catch(() => undefined));
-  }
-
-  /** People say which hosts stand in for each other. */
-  async createGroup(hosts: readonly SimulatedHost[], most: number): Promise<void> {
-    const server = this.server;
-    if (server === null) throw new Error('a group needs a server');
-    const actor = { tenantId: this.tenantId, id: this.personId, kind: 'person' as const };
-    const body = {
-      ...{ name: 'pair', description: '', hostIds: hosts.map((host) => this.idsOf(host).hostId) },
-      ...{ ordered: false, budget: { kind: 'max_unavailable' as const, hosts: most } },
-    };
-    await loop.runAs(server.program, () => server.groups.create(actor, body));
-    this.groups.push({ hosts, most });
-    this.tell(`${hosts.map(({ name }) => name).join(', ')} stand in for each other, ${most} may be down`);
   }
 
   async #insertRelease(of: {

@@ -13,7 +13,7 @@ import { invariant } from './errors.ts';
 import type { Database } from './schema.gen.ts';
 
 /** A statement that begins so is planned once for each connection: its text must never change under the same name. */
-const prepared = /^\s*\/\* prepared ([a-z]+\.[a-zA-Z]+) \*\//;
+const prepared = /^\s*(?:select )?\/\* prepared ([a-z]+\.[a-zA-Z]+) \*\//;
 
 /** One pooled connection inside one open transaction. It answers no query once the transaction has ended. */
 class PinnedConnection implements DatabaseConnection {

@@ -66,6 +66,8 @@ export class CommandsService {
   readonly #dispatch: Dispatch;
   readonly #acknowledgements: Acknowledgements;
   readonly #sessions = new Map<string, Promise<Session>>();
+  /** Results that are being made durable, by agent. */
+  readonly #appending = new Map<string, Promise<void>>();
   readonly #listeners: ResultsListener[] = [];
   readonly #arrive: (agent: Pick<AgentRef, 'tenantId' | 'agentId'>) => Promise<repository.Arrival>;
 
@@ -190,6 +192,8 @@ export class CommandsService {
     const handOver = this.#dispatch.connected(agent.agentId);
     this.#acknowledgements.forget(agent.agentId);
     this.#sessions.delete(agent.agentId);
+    // What the former connection brought is held once it is stored: asked before, the agent would bring it again.
+    await this.#appending.get(agent.agentId)?.catch(() => undefined);
     const { held, mayBeAsked } = await this.#arrive(agent);
     await this.#session(agent.tenantId, agent.agentId, held);
     if (!mayBeAsked) return handOver([]);
@@ -218,14 +222,19 @@ export class CommandsService {
    * A duplicate is acknowledged and changes nothing; behind a gap nothing is taken, and the agent sends again.
    */
   async receiveResults(agent: AgentRef, frame: ResultsFrame): Promise<void> {
-    const session = await this.#session(agent.tenantId, agent.agentId);
+    const opened = this.#session(agent.tenantId, agent.agentId);
+    const session = await opened;
     const verified = await this.#verifyAll(agent, frame, session.key);
-    if (verified === null) return;
+    // The agent has gone or come back meanwhile: it sends again what it was not told is held.
+    if (verified === null || this.#sessions.get(agent.agentId) !== opened) return;
     const isVisited = this.#deps.isVisited?.(agent.agentId) ?? false;
     const fresh = freshOf(verified, session.held);
     const last = fresh.at(-1)?.fresh.at(-1)?.seq;
     if (last !== undefined) {
-      await this.#sequencer.append(fresh.map((one) => ({ ...one, ...agent, isVisited })));
+      await this.#append(
+        agent,
+        fresh.map((one) => ({ ...one, ...agent, isVisited })),
+      );
       session.held = last;
     }
     this.#acknowledgements.add(agent.agentId, session.held);
@@ -237,6 +246,16 @@ export class CommandsService {
     const hostRunIds = [...new Set(results.flatMap(({ hostRunId }) => hostRunId ?? []))];
     if (hostRunIds.length === 0) return;
     for (const listener of this.#listeners) listener(agent.tenantId, hostRunIds);
+  }
+
+  async #append({ agentId }: AgentRef, drafts: Parameters<Sequencer['append']>[0]): Promise<void> {
+    const stored = this.#sequencer.append(drafts);
+    this.#appending.set(agentId, stored);
+    try {
+      await stored;
+    } finally {
+      if (this.#appending.get(agentId) === stored) this.#appending.delete(agentId);
+    }
   }
 
   /** Waits for what is in the air. */

@@ -91,7 +91,10 @@ function view(row: OverviewRow): HostView {
 }
 
 export async function findHost(tx: TenantTx, hostId: string): Promise<HostView | undefined> {
-  const row = await overview(tx).where('id', '=', hostId).executeTakeFirst();
+  const row = await overview(tx)
+    .modifyFront(sql`/* prepared fleet.findHost */`)
+    .where('id', '=', hostId)
+    .executeTakeFirst();
   return row === undefined ? undefined : view(row);
 }
 
@@ -102,11 +105,16 @@ const sortKeys = {
   lastSeenAt: sql<number>`(extract(epoch from coalesce(last_seen_at, 'epoch'::timestamptz)) * 1000000)::bigint`,
 } as const;
 
-function filtered(tx: TenantTx, filter: HostFilter) {
+const everything = (tx: TenantTx) => tx.selectFrom('host_overview');
+
+/** Enough where neither the status nor the agent's state is asked for: both are worked out for each host. */
+const stored = (tx: TenantTx) =>
+  tx.selectFrom('hosts as host_overview') as unknown as ReturnType<typeof everything>;
+
+function filtered(from: ReturnType<typeof everything>, filter: HostFilter) {
   const { q, status, site, tag, agentState } = filter;
   const like = `%${(q ?? '').toLowerCase().replace(/[\\%_]/g, (character) => `\\${character}`)}%`;
-  return tx
-    .selectFrom('host_overview')
+  return from
     .$if(q !== undefined, (query) => query.where('hostname', 'like', like))
     .$if(status !== undefined, (query) => query.where('status', '=', status ?? null))
     .$if(site !== undefined, (query) => query.where('site_id', '=', site ?? null))
@@ -142,21 +150,26 @@ export async function listHosts(
       : isDescending
         ? sql<boolean>`(${key}, id) < (${from.value}, ${from.id}::uuid)`
         : sql<boolean>`(${key}, id) > (${from.value}, ${from.id}::uuid)`;
-  const matching = filtered(tx, page);
-  const { count } = await matching
-    .select(({ fn }) => fn.countAll<number>().as('count'))
-    .executeTakeFirstOrThrow();
-  const rows = (await matching
+  const isStored = page.status === undefined && page.agentState === undefined;
+  // The first page of what has to be worked out for each host counts on the way; beyond it the count is of all pages.
+  const countsOnTheWay = !isStored && from === null;
+  const count = countsOnTheWay
+    ? null
+    : await filtered(isStored ? stored(tx) : everything(tx), page)
+        .select(({ fn }) => fn.countAll<number>().as('count'))
+        .executeTakeFirstOrThrow();
+  const rows = (await filtered(everything(tx), page)
     .select([...columns, key.as('sort_key')])
+    .$if(countsOnTheWay, (query) => query.select(sql<number>`count(*) over ()`.as('count')))
     .where(beyond)
     .orderBy(key, direction)
     .orderBy('id', direction)
     .limit(limit + 1)
-    .execute()) as unknown as (OverviewRow & { sort_key: string | number })[];
+    .execute()) as unknown as (OverviewRow & { sort_key: string | number; count?: number })[];
   return pageOf(rows, limit, {
     item: (row) => view(row).summary,
     keys: (row) => [sort, String(row.sort_key), row.id],
-    total: Number(count),
+    total: Number(count?.count ?? rows[0]?.count ?? 0),
   });
 }
 
@@ -170,6 +183,7 @@ export interface FleetCounts {
 export async function countFleet(tx: TenantTx): Promise<FleetCounts> {
   const rows = await tx
     .selectFrom('host_overview')
+    .modifyFront(sql`/* prepared fleet.count */`)
     .select(({ fn }) => [
       'status',
       fn.countAll<number>().as('hosts'),
