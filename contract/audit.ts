@@ -62,6 +62,7 @@ export const auditActions = [
   'freeze.updated',
   'freeze.removed',
   'calendar_feed.created',
+  'calendar_feed.renewed',
   'calendar_feed.revoked',
   'notice_settings.updated',
   'notice.created',

@@ -28,6 +28,8 @@ export interface RouteSpec {
   readonly ifMatch?: boolean;
   /** Answers are bytes of this media type instead of JSON. */
   readonly produces?: string;
+  /** The path parameter that is itself the credential of a public route: calls with the same one are counted against each other. */
+  readonly capability?: string;
   /** Errors beyond those that every route can give. */
   readonly errors?: readonly ErrorCode[];
 }

@@ -1,5 +1,6 @@
 import { auditRoutes } from '#contract/audit-routes.ts';
 import { buildRoutes } from '#contract/builds.ts';
+import { calendarRoutes } from '#contract/calendar.ts';
 import { exceptionRoutes } from '#contract/exceptions.ts';
 import { feedRoutes } from '#contract/feeds.ts';
 import { fleetRoutes } from '#contract/fleet.ts';
@@ -20,6 +21,7 @@ export const routes = {
   ...tenantRoutes,
   ...fleetRoutes,
   ...metricsRoutes,
+  ...calendarRoutes,
   ...windowRoutes,
   ...feedRoutes,
   ...noticeRoutes,

@@ -105,62 +105,6 @@ export const WindowPreview = Strict({
   occurrences: Type.Array(Occurrence),
 });
 
-/** What a month or a week holds. `localDate`s are left to the reader: everything here is an instant. */
-export const Calendar = Strict({
-  windows: Type.Array(
-    Strict({
-      windowId: Uuid,
-      name: Line(120),
-      siteId: OrNull(Uuid),
-      timeZone: TimeZone,
-      occurrence: Occurrence,
-    }),
-  ),
-  freezes: Type.Array(
-    Strict({
-      freezeId: Uuid,
-      name: Line(120),
-      reason: Prose(500),
-      siteId: OrNull(Uuid),
-      startsAt: Instant,
-      endsAt: Instant,
-    }),
-  ),
-  plans: Type.Array(
-    Strict({
-      planId: Uuid,
-      title: Line(160),
-      notBefore: Instant,
-      notAfter: Instant,
-      siteIds: Type.Array(Uuid),
-      hosts: Count,
-    }),
-  ),
-  runs: Type.Array(
-    Strict({
-      runId: Uuid,
-      planId: Uuid,
-      number: Type.Integer(),
-      title: Line(160),
-      state: Line(40),
-      startsAt: Instant,
-      endsAt: Instant,
-      siteIds: Type.Array(Uuid),
-      hosts: Count,
-    }),
-  ),
-  /** What does not go together, said in words by the reader's catalogue. */
-  conflicts: Type.Array(
-    Strict({
-      code: OneOf(['in_freeze', 'shared_hosts', 'window_frozen']),
-      at: Instant,
-      values: Type.Record(Type.String(), Type.Union([Type.String(), Type.Number()])),
-    }),
-  ),
-  /** True when there was more than a screen can hold, and some of it was left out. */
-  truncated: Type.Boolean(),
-});
-
 const windowParams = Strict({ tenantId: Uuid, windowId: Uuid });
 const freezeParams = Strict({ tenantId: Uuid, freezeId: Uuid });
 
@@ -302,17 +246,6 @@ export const windowRoutes = {
     body: FreezeBody,
     response: WindowPreview,
   }),
-  getCalendar: defineRoute({
-    method: 'GET',
-    path: '/api/v1/tenants/:tenantId/calendar',
-    permission: 'windows.read',
-    audit: null,
-    summary:
-      'Windows, freezes, plans and runs between two instants, at most 62 days apart, with what does not go together',
-    params: tenantParams,
-    query: Strict({ from: Instant, to: Instant }),
-    response: Calendar,
-  }),
 };
 
 export type WindowBody = Static<typeof WindowBody>;
@@ -322,4 +255,3 @@ export type Freeze = Static<typeof Freeze>;
 export type Occurrence = Static<typeof Occurrence>;
 export type ScheduleProblem = Static<typeof ScheduleProblem>;
 export type WindowPreview = Static<typeof WindowPreview>;
-export type Calendar = Static<typeof Calendar>;

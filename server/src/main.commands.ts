@@ -120,7 +120,7 @@ export async function bootstrapCommand(config: Config): Promise<number> {
     })),
   );
   const made = await withCore(config, async (core) => {
-    const windows = createWindowsModule({ ...core, publicUrl: config.publicUrl }).service;
+    const windows = createWindowsModule(core).service;
     const { tenantId, siteId } = await bootstrapTenant(
       { ...core, siteCreated: (tx, site) => windows.siteCreated(tx, site) },
       { ...input.tenant, site: input.site },

@@ -4,8 +4,6 @@ import type { FastifyInstance } from 'fastify';
 import type { LockDocument } from '#contract/trust.ts';
 import { digestWords } from '#contract/words.ts';
 import { createAccessModule } from './features/access/access.module.ts';
-import { createKeycloakDirectory, type IdentityDirectory } from './features/access/identityDirectory.ts';
-import { createTokenVerifier, type TokenVerifier } from './features/access/tokens.verifier.ts';
 import { createAgentsModule, type AgentsModule } from './features/agents/agents.module.ts';
 import { createAuditModule, tellCheckpoints } from './features/audit/audit.module.ts';
 import { createBuildsModule, type BuildsModule } from './features/builds/builds.module.ts';
@@ -29,20 +27,15 @@ import { createTrustModule } from './features/trust/trust.module.ts';
 import { createWindowsModule } from './features/windows/windows.module.ts';
 import { createAgentLink, type AgentLink } from './hosts/agent-link/agentLink.ts';
 import { createEnrolmentListener } from './hosts/agent-link/enrolmentListener.ts';
+import { createCalendars } from './main.calendars.ts';
 import { connectTrust, createHostsHandlers } from './main.hosts.ts';
 import { connectNodes, tellErrand } from './main.nodes.ts';
+import { identityDoors, type IdentityDoors } from './main.identity.ts';
 import { createReach } from './main.reach.ts';
 import type { Platform } from './main.platform.ts';
 import { logOrigin } from './platform/audit/checkpoint.ts';
 import type { Authenticate } from './platform/http/caller.ts';
-import {
-  apiAudience,
-  cliClientId,
-  realmName,
-  serverClientId,
-  webClientId,
-} from './platform/identity/realm.policy.ts';
-import { serverSecretName } from './platform/identity/serverSecret.ts';
+import { realmName, webClientId } from './platform/identity/realm.policy.ts';
 
 export interface Features {
   readonly handlers: Readonly<Record<string, unknown>>;
@@ -53,34 +46,7 @@ export interface Features {
   readonly stop: () => Promise<void>;
 }
 
-/** What speaks to the identity provider; tests put their own issuer here. */
-export interface IdentityDoors {
-  readonly tokens: TokenVerifier;
-  readonly directory: IdentityDirectory;
-}
-
 const heartbeatS = 5;
-
-function identityDoors({ config, clock, secrets }: Platform): IdentityDoors {
-  const tokens = createTokenVerifier({
-    issuer: config.issuer,
-    jwksUrl: `${config.keycloak.url}/realms/${realmName}/protocol/openid-connect/certs`,
-    audience: apiAudience,
-    clients: [webClientId, cliClientId],
-    clock,
-  });
-  const directory = createKeycloakDirectory({
-    baseUrl: config.keycloak.url,
-    realm: realmName,
-    clientId: serverClientId,
-    clientSecret: async () => {
-      const secret = await secrets.get(serverSecretName);
-      if (secret === null) throw new Error('the realm is not provisioned: run the provision command');
-      return secret.toString('utf8');
-    },
-  });
-  return { tokens, directory };
-}
 
 /** Who may act, what tenants there are, which hosts belong together, what is told to screens, what is proved. */
 function createGround(platform: Platform, doors: IdentityDoors) {
@@ -94,7 +60,7 @@ function createGround(platform: Platform, doors: IdentityDoors) {
   });
   nodes.hear(forgetTopic, access.forgetHere);
   const events = createEventsModule({ ...platform, publicUrl: config.publicUrl, belongs: access.belongs });
-  const windows = createWindowsModule({ ...platform, publicUrl: config.publicUrl });
+  const windows = createWindowsModule(platform);
   const tenants = createTenantsModule({
     ...platform,
     siteCreated: (tx, site) => windows.service.siteCreated(tx, site),
@@ -122,12 +88,26 @@ function createGround(platform: Platform, doors: IdentityDoors) {
         publicKey: platform.logKey.publicKeySpki.toString('base64url'),
       }),
   });
+  const calendars = createCalendars({ ...platform, windows: windows.service, trust: trust.service });
   const groups = createGroupsModule({ ...platform, emit: events.emit });
   const notices = createNoticesModule({ ...platform, emit: events.emit });
   const quarantine = createQuarantineModule(platform);
   const metrics = createMetricsModule({ ...platform, retention: config.measures.retention });
   const exceptions = createExceptionsModule({ ...platform, emit: events.emit });
-  return { access, events, windows, tenants, audit, trust, groups, notices, quarantine, metrics, exceptions };
+  return {
+    access,
+    events,
+    calendars,
+    windows,
+    tenants,
+    audit,
+    trust,
+    groups,
+    notices,
+    quarantine,
+    metrics,
+    exceptions,
+  };
 }
 
 type Ground = ReturnType<typeof createGround>;
@@ -338,6 +318,7 @@ export function createFeatures(platform: Platform, doors: IdentityDoors = identi
     access,
     events,
     parts.windows,
+    parts.calendars,
     parts.tenants,
     parts.audit,
     parts.trust,

@@ -10,6 +10,7 @@ import type { Freeze, MaintenanceWindow } from '#contract/windows.ts';
 import { agentUses } from '../harness/agent-uses.ts';
 import { approve, missRun, releaseNight, runEnds } from '../harness/coming-run.ts';
 import { exceptionUses } from '../harness/exception-uses.ts';
+import { feedUses } from '../harness/feed-uses.ts';
 import { quarantined } from '../harness/quarantined.ts';
 import { monthly, nights, ReleaseDesk, yearEnd } from '../harness/release-desk.ts';
 
@@ -216,16 +217,7 @@ const uses: readonly (readonly [RouteName, () => Promise<unknown>])[] = [
       return ask('removeFreeze', { params: { freezeId: id }, version });
     },
   ],
-  ['createCalendarFeed', () => ask('createCalendarFeed', { body: { siteId: desk.siteId } })],
-  [
-    'revokeCalendarFeed',
-    async () => {
-      const { feed } = await ask<{ feed: { id: string } }>('createCalendarFeed', {
-        body: { siteId: desk.siteId },
-      });
-      return ask('revokeCalendarFeed', { params: { feedId: feed.id } });
-    },
-  ],
+  ...feedUses(() => desk),
   [
     'updateNoticeSettings',
     () => ask('updateNoticeSettings', { body: { roles: ['operator'], addresses: [] }, version: 0 }),

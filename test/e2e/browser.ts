@@ -135,6 +135,21 @@ const acts: Readonly<Record<NonNullable<Shot['act']>, (page: Page) => Promise<vo
   newWindow: (page) => openEditor(page, /Nouvelle fenêtre|New window/),
   newException: (page) => openEditor(page, /Demander une dérogation|Ask for an exception/),
   newFreeze: (page) => openEditor(page, /Nouveau gel|New freeze/),
+  unfoldLane: async (page) => {
+    await page
+      .getByRole('button', { name: /^(Montrer les serveurs|Show the hosts)/ })
+      .first()
+      .click();
+    await page.getByRole('button', { name: /^(Cacher les serveurs|Hide the hosts)/ }).waitFor();
+  },
+  openBar: async (page) => {
+    await page
+      .getByRole('gridcell')
+      .getByRole('button', { name: /^Plan / })
+      .first()
+      .click();
+    await page.getByRole('dialog').waitFor();
+  },
   expand: async (page) => {
     await page.getByRole('main').locator('summary').first().click();
   },

@@ -20,6 +20,8 @@ export interface Shot {
     | 'newGroup'
     | 'newException'
     | 'newSsh'
+    | 'unfoldLane'
+    | 'openBar'
     | 'expand';
 }
 
@@ -76,6 +78,9 @@ export const shots: readonly Shot[] = [
   { name: 'run-host', path: `${t}/runs/${idOf('run', 42)}?host=${idOf('hostRun', 1)}` },
   { name: 'calendar', path: `${t}/calendar` },
   { name: 'calendar-week', path: `${t}/calendar?view=week` },
+  { name: 'calendar-timeline', path: `${t}/calendar?view=timeline`, act: 'unfoldLane' },
+  { name: 'calendar-timeline-month', path: `${t}/calendar?view=timeline&zoom=month&by=site&hours=utc` },
+  { name: 'calendar-drawer', path: `${t}/calendar?view=timeline&zoom=day`, act: 'openBar' },
   { name: 'audit', path: `${t}/audit`, act: 'verify' },
   { name: 'audit-entry', path: `${t}/audit`, act: 'entry' },
   ...settings.map((part) => ({ name: `settings-${part}`, path: `${t}/settings/${part}` })),

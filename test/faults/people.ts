@@ -176,7 +176,7 @@ async function bootstrap(installation: Installation): Promise<{ tenantId: string
     'test',
   );
   try {
-    const windows = createWindowsModule({ ...core, publicUrl: core.config.publicUrl }).service;
+    const windows = createWindowsModule(core).service;
     const ids = await bootstrapTenant(
       { ...core, siteCreated: (tx, site) => windows.siteCreated(tx, site) },
       { name: 'Essais', slug: 'essais', site: { name: 'Siège', timeZone: 'Europe/Paris' } },

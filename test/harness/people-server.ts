@@ -101,7 +101,7 @@ export async function startPeopleServer(
     clients: [webClientId, cliClientId],
     clock: platform.clock,
   });
-  const windows = createWindowsModule({ ...platform, publicUrl: 'http://localhost:49999' }).service;
+  const windows = createWindowsModule(platform).service;
   const features = createFeatures(platform, { tokens, directory: createMemoryDirectory() });
   platform.sealer.start();
   platform.outbox.start();
@@ -110,6 +110,8 @@ export async function startPeopleServer(
   const limits = {
     perCallerAMinute: 1_000_000,
     perAddressAMinute: 1_000_000,
+    // A calendar is read by one program, so that its limit is the real one here too.
+    perCapabilityAMinute: 30,
     maxEventLoopDelayMs: 0,
   };
   const app = await createPeople(platform, features, { checkResponses: true, limits });

@@ -1,8 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { CalendarFeed } from '#contract/feeds.ts';
 import type { Site } from '#contract/tenants.ts';
-import type { Calendar, Freeze, MaintenanceWindow, Occurrence, WindowPreview } from '#contract/windows.ts';
-import { nights, ReleaseDesk, yearEnd } from '../harness/release-desk.ts';
+import type { Calendar, Timeline } from '#contract/calendar.ts';
+import type { Group } from '#contract/groups.ts';
+import type { MaintenancePolicy } from '#contract/plans.ts';
+import type { Freeze, MaintenanceWindow, Occurrence, WindowPreview } from '#contract/windows.ts';
+import { monthly, nights, ReleaseDesk, yearEnd } from '../harness/release-desk.ts';
 
 let desk: ReleaseDesk;
 
@@ -139,7 +141,7 @@ describe('the calendar', () => {
       ['2027-03-13T20:00+01:00', 1],
     ]);
     expect(calendar.freezes).toMatchObject([{ name: 'Bascule', siteId: desk.siteId, ...timesOf(when) }]);
-    expect(calendar.conflicts).toEqual([
+    expect(calendar.conflicts).toMatchObject([
       {
         code: 'window_frozen',
         at: '2027-03-06T19:00:00.000Z',
@@ -162,55 +164,60 @@ describe('the calendar', () => {
   });
 });
 
-describe('a calendar address', () => {
-  const read = (url: string) => desk.server.app.inject({ method: 'GET', url: new URL(url).pathname });
+describe('the timeline', () => {
+  const span = 'from=2027-03-01T00:00:00.000Z&to=2027-03-15T00:00:00.000Z';
+  const ask = (who: string, query: string) =>
+    desk.must<Timeline>(who, 'getTimeline', { query: `${span}&${query}` });
 
-  it('gives the times of its site to whoever holds it, without what freezes took, until it is revoked', async () => {
-    const { feed, url } = await desk.must<{ feed: CalendarFeed; url: string }>(
-      'chief',
-      'createCalendarFeed',
-      {
-        body: { siteId: desk.siteId },
-      },
-    );
-    const soon = new Date(Date.now() + 86_400_000).toISOString();
-    const later = new Date(Date.now() + 9 * 86_400_000).toISOString();
-    const when = { kind: 'once', startsAt: soon, endsAt: later };
-    const body = { ...yearEnd, name: 'Bascule', reason: 'Confidentiel', when };
-    const freeze = await desk.must<Freeze>('chief', 'createFreeze', { body });
-    const answer = await read(url);
-    expect([answer.statusCode, answer.headers['content-type']]).toEqual([
-      200,
-      'text/calendar; charset=utf-8',
-    ]);
-    const lines = answer.body.replaceAll('\r\n ', '').split('\r\n');
-    const summaries = lines.filter((line) => line.startsWith('SUMMARY:'));
-    expect(summaries).toContain('SUMMARY:ATLAS · Siège · week-end');
-    expect(summaries).toContain('SUMMARY:ATLAS · ❄ Bascule');
-    expect(summaries.join()).not.toContain('Nouméa');
-    expect(answer.body).not.toContain('Confidentiel');
-    const starts = lines.filter((line) => line.startsWith('DTSTART:')).map((line) => line.slice(8));
-    expect(starts.every((start) => /^\d{8}T\d{6}Z$/.test(start))).toBe(true);
-    await desk.must('chief', 'removeFreeze', { params: { freezeId: freeze.id }, version: freeze.version });
-    await desk.must('chief', 'revokeCalendarFeed', { params: { feedId: feed.id } });
-    expect((await read(url)).statusCode).toBe(404);
-    const { items } = await desk.must<{ items: CalendarFeed[] }>('reader', 'listCalendarFeeds');
-    expect(items.find(({ id }) => id === feed.id)?.revokedAt).not.toBeNull();
-  });
-
-  it('cannot be guessed: a token of this tenant with other bits opens nothing, and only a hash is kept', async () => {
-    const { url } = await desk.must<{ url: string }>('chief', 'createCalendarFeed', {
-      body: { siteId: desk.siteId },
+  it('has a lane for each group and one for the other hosts, opens to hosts by pages, and names what cannot be at once', async () => {
+    const { id: policyId } = await desk.must<MaintenancePolicy>('chief', 'createMaintenancePolicy', {
+      body: monthly,
     });
-    const token = url.split('/').at(-1) ?? '';
-    const other = `${token.slice(0, -2)}${token.endsWith('AA') ? 'BB' : 'AA'}`;
-    for (const guess of [other, 'A'.repeat(64), '_'.repeat(64), token.replace(/^.{22}/, 'B'.repeat(22))])
-      expect([guess, (await read(url.replace(token, guess))).statusCode]).toEqual([guess, 404]);
-    const [row] = await desk.query<{ found: boolean }>(
-      `select exists (select 1 from calendar_feeds f where f::text like '%' || $1 || '%') as found`,
-      [token],
+    const hostIds = await Promise.all(['a-1', 'a-2', 'b-1'].map((name) => desk.host(name)));
+    const pair = { name: 'Paire', description: '', hostIds: hostIds.slice(0, 2), ordered: false };
+    const group = await desk.must<Group>('chief', 'createGroup', {
+      body: { ...pair, budget: { kind: 'max_unavailable', hosts: 1 } },
+    });
+    const times = { notBefore: '2027-03-02T20:00:00.000Z', notAfter: '2027-03-03T04:00:00.000Z' };
+    for (const hostId of hostIds.slice(0, 2))
+      await desk.plan('chief', desk.request(policyId, [hostId], times));
+    const byGroup = await ask('reader', 'by=group');
+    expect(byGroup.lanes).toMatchObject([
+      {
+        kind: 'group',
+        id: group.id,
+        name: 'Paire',
+        hosts: 2,
+        maxDown: 1,
+        works: [{ hosts: 1 }, { hosts: 1 }],
+      },
+      { kind: 'group', id: null, name: null, hosts: 1, works: [] },
+    ]);
+    expect(byGroup.works).toMatchObject([
+      { runId: null, state: 'planned', startsAt: times.notBefore, endsAt: times.notAfter },
+      { runId: null },
+    ]);
+    // Nothing was ever run here: what is foretold are the limits of the steps, and an end all the same.
+    expect(byGroup.works[0]?.expectedEnd).not.toBeNull();
+    expect(byGroup.conflicts).toMatchObject([
+      { code: 'group_members', groupId: group.id, values: { group: 'Paire' } },
+    ]);
+    const first = await ask('reader', `by=host&groupId=${group.id}&limit=1`);
+    expect(first.lanes).toMatchObject([
+      { kind: 'host', name: 'a-1', works: [{ hosts: 1, wave: 1, hostState: null }] },
+    ]);
+    const second = await ask(
+      'reader',
+      `by=host&groupId=${group.id}&limit=1&cursor=${first.nextCursor ?? ''}`,
     );
-    expect(row?.found).toBe(false);
+    expect([second.lanes.map(({ name }) => name), second.nextCursor]).toEqual([['a-2'], null]);
+    expect((await ask('reader', 'by=host&ungrouped=yes')).lanes).toMatchObject([{ name: 'b-1', works: [] }]);
+    const sites = await ask('reader', `by=site&limit=1`);
+    expect(sites.lanes).toHaveLength(1);
+    const stray = await desk.ask('reader', 'getTimeline', {
+      query: `${span}&by=group&cursor=${sites.nextCursor ?? ''}`,
+    });
+    expect([stray.status, stray.body.fields?.[0]?.path]).toEqual([400, '/query/cursor']);
   });
 });
 

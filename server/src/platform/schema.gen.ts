@@ -206,8 +206,12 @@ export interface CalendarFeeds {
   created_at: Generated<Timestamp>;
   created_by: string;
   id: string;
+  last_read_at: Timestamp | null;
+  person_id: string | null;
+  renewed_at: Timestamp | null;
   revoked_at: Timestamp | null;
-  site_id: string;
+  site_id: string | null;
+  site_ids: Generated<string[]>;
   tenant_id: Generated<string>;
   token_sha256: Buffer;
 }

@@ -3,6 +3,7 @@ import { audit } from './en/audit.ts';
 import { builds } from './en/builds.ts';
 import { errors } from './en/errors.ts';
 import { exceptions } from './en/exceptions.ts';
+import { feeds } from './en/feeds.ts';
 import { fleet } from './en/fleet.ts';
 import { followUps } from './en/followups.ts';
 import { frame } from './en/frame.ts';
@@ -14,6 +15,7 @@ import { reach } from './en/reach.ts';
 import { releases } from './en/releases.ts';
 import { runs } from './en/runs.ts';
 import { settings } from './en/settings.ts';
+import { timeline } from './en/timeline.ts';
 import { today } from './en/today.ts';
 import { windows } from './en/windows.ts';
 import type { MessageKey } from './fr.ts';
@@ -25,6 +27,7 @@ export const en: Readonly<Record<MessageKey, string>> = {
   ...builds,
   ...errors,
   ...exceptions,
+  ...feeds,
   ...fleet,
   ...followUps,
   ...frame,
@@ -36,6 +39,7 @@ export const en: Readonly<Record<MessageKey, string>> = {
   ...releases,
   ...runs,
   ...settings,
+  ...timeline,
   ...today,
   ...windows,
 };

@@ -3,6 +3,7 @@ import { audit } from './fr/audit.ts';
 import { builds } from './fr/builds.ts';
 import { errors } from './fr/errors.ts';
 import { exceptions } from './fr/exceptions.ts';
+import { feeds } from './fr/feeds.ts';
 import { fleet } from './fr/fleet.ts';
 import { followUps } from './fr/followups.ts';
 import { frame } from './fr/frame.ts';
@@ -14,6 +15,7 @@ import { reach } from './fr/reach.ts';
 import { releases } from './fr/releases.ts';
 import { runs } from './fr/runs.ts';
 import { settings } from './fr/settings.ts';
+import { timeline } from './fr/timeline.ts';
 import { today } from './fr/today.ts';
 import { windows } from './fr/windows.ts';
 
@@ -24,6 +26,7 @@ export const fr = {
   ...builds,
   ...errors,
   ...exceptions,
+  ...feeds,
   ...fleet,
   ...followUps,
   ...frame,
@@ -35,6 +38,7 @@ export const fr = {
   ...releases,
   ...runs,
   ...settings,
+  ...timeline,
   ...today,
   ...windows,
 } as const;

@@ -1,15 +1,11 @@
-import type { feedRoutes } from '#contract/feeds.ts';
 import type { Routes } from '#contract/routes.ts';
 import type { windowRoutes } from '#contract/windows.ts';
 import { tenantActor } from '../../platform/http/caller.ts';
 import type { RouteHandlers } from '../../platform/http/handlers.ts';
 import { idPage } from '../../platform/page.ts';
-import type { FeedsService } from './feeds.service.ts';
 import type { WindowsService } from './windows.service.ts';
 
-type Names = keyof typeof windowRoutes | keyof typeof feedRoutes;
-
-export function windowsRoutes(service: WindowsService, feeds: FeedsService): RouteHandlers<Routes, Names> {
+export function windowsRoutes(service: WindowsService): RouteHandlers<Routes, keyof typeof windowRoutes> {
   const { windows, freezes } = service;
   return {
     listWindows: ({ params, query }) => windows.list(params.tenantId, idPage(query)),
@@ -33,13 +29,5 @@ export function windowsRoutes(service: WindowsService, feeds: FeedsService): Rou
       return null;
     },
     previewFreeze: ({ params, body }) => service.previewFreeze(params.tenantId, body),
-    listCalendarFeeds: ({ params, query }) => feeds.list(params.tenantId, idPage(query)),
-    createCalendarFeed: (call) => feeds.create(tenantActor(call), call.body.siteId),
-    revokeCalendarFeed: async (call) => {
-      await feeds.revoke(tenantActor(call), call.params.feedId);
-      return null;
-    },
-    readCalendarFeed: ({ params }) => feeds.read(params.feedToken),
-    getCalendar: ({ params, query }) => service.calendar(params.tenantId, query),
   };
 }

@@ -1,5 +1,4 @@
 import type {
-  Calendar,
   Freeze,
   FreezeBody,
   MaintenanceWindow,
@@ -8,10 +7,9 @@ import type {
   WindowPreview,
 } from '#contract/windows.ts';
 import type { TenantTx } from '../../platform/db.ts';
-import { AppError, found } from '../../platform/errors.ts';
-import { composeCalendar } from './calendar.policy.ts';
-import { calendarLimit, plansBetween, runsBetween } from './calendar.read-model.ts';
+import { found } from '../../platform/errors.ts';
 import { freezeAt, type FreezeSpan } from './freezes.policy.ts';
+import { spansOf, type RuleSpans } from './spans.policy.ts';
 import { RulesService, type RulesDeps } from './rules.service.ts';
 import {
   comingOccurrences,
@@ -22,8 +20,6 @@ import {
   judgeWindow,
   previewFreezeTimes,
 } from './windows.policy.ts';
-
-const maxRangeMs = 62 * 86_400_000;
 
 /** Windows and freezes, and what is asked of them: the next times, a calendar, whether something is frozen. */
 export class WindowsService {
@@ -71,22 +67,11 @@ export class WindowsService {
       : previewFreezeTimes(body, this.#deps.clock.now());
   }
 
-  /** Errors: invalid_request when the range is empty or longer than 62 days. */
-  async calendar(tenantId: string, range: { readonly from: string; readonly to: string }): Promise<Calendar> {
-    const [fromMs, toMs] = [Date.parse(range.from), Date.parse(range.to)];
-    if (!(toMs > fromMs && toMs - fromMs <= maxRangeMs)) {
-      const field = { path: '/query/to', rule: 'range', message: 'must be later than from, at most 62 days' };
-      throw new AppError('invalid_request', { fields: [field] });
-    }
-    return this.#deps.db.inTenant(tenantId, async (tx) => {
-      const between = { from: new Date(fromMs), to: new Date(toMs) };
-      const windows: MaintenanceWindow[] = await this.windows.all(tx);
-      const freezes: Freeze[] = await this.freezes.all(tx);
-      const plans = await plansBetween(tx, between);
-      const runs = await runsBetween(tx, between);
-      const truncated = plans.length === calendarLimit || runs.length === calendarLimit;
-      return composeCalendar({ fromMs, toMs, windows, freezes, plans, runs, truncated });
-    });
+  /** Occurrences of windows, freezes taken out, and of freezes, that touch [fromMs, toMs). */
+  async spansBetween(tx: TenantTx, fromMs: number, toMs: number): Promise<RuleSpans> {
+    const windows: MaintenanceWindow[] = await this.windows.all(tx);
+    const freezes: Freeze[] = await this.freezes.all(tx);
+    return spansOf({ windows, freezes }, fromMs, toMs);
   }
 
   /** Gives a new site its window: Saturday 20:00 to Sunday 12:00 on its own clock. */

@@ -15,6 +15,8 @@ export interface BindOptions {
   readonly clock: Clock;
   /** Counts the request against the caller's allowance; throws rate_limited. */
   readonly limit: (request: FastifyRequest, caller: Caller) => Promise<void>;
+  /** Counts a call with a credential that is part of the address; throws rate_limited. */
+  readonly limitCapability: (request: FastifyRequest, secret: string) => Promise<void>;
   /** Refuses to send an answer that its own schema does not allow: on in tests and development. */
   readonly checkResponses: boolean;
 }
@@ -82,6 +84,11 @@ function bindRoute(
     url: route.path,
     config: { routeName: name },
     onRequest: async (request) => {
+      if (route.capability !== undefined)
+        await options.limitCapability(
+          request,
+          (request.params as Record<string, string>)[route.capability] ?? '',
+        );
       if (route.permission === 'public') return;
       const caller = await options.authenticate({ authorization: request.headers.authorization });
       callers.set(request, caller);

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import helmet from '@fastify/helmet';
 import rateLimit from '@fastify/rate-limit';
 import underPressure from '@fastify/under-pressure';
@@ -20,6 +21,8 @@ import { installWebFiles } from './webFiles.ts';
 interface Limits {
   readonly perCallerAMinute: number;
   readonly perAddressAMinute: number;
+  /** Calls with one credential that is part of an address. */
+  readonly perCapabilityAMinute: number;
   /** Requests are refused as overloaded while the event loop is later than this; 0: never. */
   readonly maxEventLoopDelayMs: number;
 }
@@ -50,6 +53,7 @@ const bodyLimitBytes = 1_048_576;
 const defaultLimits: Limits = {
   perCallerAMinute: 1_200,
   perAddressAMinute: 6_000,
+  perCapabilityAMinute: 30,
   maxEventLoopDelayMs: 2_000,
 };
 
@@ -100,6 +104,7 @@ function acceptJsonOnly(app: FastifyInstance): void {
 interface Limiters {
   readonly byAddress: (request: FastifyRequest) => Promise<void>;
   readonly byCaller: (request: FastifyRequest, caller: Caller) => Promise<void>;
+  readonly byCapability: (request: FastifyRequest, secret: string) => Promise<void>;
 }
 
 async function installLimits(app: FastifyInstance, options: PeopleServerOptions): Promise<Limiters> {
@@ -121,6 +126,15 @@ async function installLimits(app: FastifyInstance, options: PeopleServerOptions)
     max: limits.perCallerAMinute,
     keyGenerator: (request) => `caller:${callers.get(request)?.id ?? request.ip}`,
   });
+  const secrets = new WeakMap<FastifyRequest, string>();
+  const capability = app.createRateLimit({
+    max: limits.perCapabilityAMinute,
+    // The store keeps names, and a name must open nothing.
+    keyGenerator: (request) =>
+      `capability:${createHash('sha256')
+        .update(secrets.get(request) ?? '')
+        .digest('base64url')}`,
+  });
   const refuse = (limit: Awaited<ReturnType<typeof address>>): void => {
     if (!limit.isAllowed && limit.isExceeded)
       throw new AppError('rate_limited', { retryAfterS: limit.ttlInSeconds });
@@ -130,6 +144,10 @@ async function installLimits(app: FastifyInstance, options: PeopleServerOptions)
     byCaller: async (request, who) => {
       callers.set(request, who);
       refuse(await caller(request));
+    },
+    byCapability: async (request, secret) => {
+      secrets.set(request, secret);
+      refuse(await capability(request));
     },
   };
 }
@@ -211,6 +229,7 @@ export async function createPeopleServer(options: PeopleServerOptions): Promise<
       authenticate: options.authenticate,
       clock: options.clock,
       limit: limiters.byCaller,
+      limitCapability: limiters.byCapability,
       checkResponses: options.checkResponses ?? false,
     });
     const document = openApiDocument({ routes: options.routes, version: options.version });

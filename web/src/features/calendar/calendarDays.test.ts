@@ -8,7 +8,7 @@ const anyDay = fc
   .map((ms) => new Date(ms).toISOString().slice(0, 10));
 
 function item(startsAt: string, endsAt: string): CalendarItem {
-  const rest = { note: null, state: null, id: null, gone: false, siteIds: null };
+  const rest = { note: null, state: null, id: 'w', gone: false, siteIds: null };
   return { kind: 'window', key: startsAt, title: 'Nuit', startsAt, endsAt, ...rest };
 }
 

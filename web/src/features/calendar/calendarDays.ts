@@ -1,4 +1,4 @@
-import type { Calendar } from '#contract/windows.ts';
+import type { Calendar } from '#contract/calendar.ts';
 
 export type CalendarView = 'month' | 'week';
 export type CalendarKind = 'freeze' | 'window' | 'run' | 'plan';
@@ -13,8 +13,8 @@ export interface CalendarItem {
   readonly endsAt: string;
   /** Runs only. */
   readonly state: string | null;
-  /** Plan or run to open; null for windows and freezes. */
-  readonly id: string | null;
+  /** Window, freeze, plan or run. */
+  readonly id: string;
   /** Sites concerned; null for every site. */
   readonly siteIds: readonly string[] | null;
   /** A window of which freezes leave nothing. */
@@ -24,14 +24,14 @@ export interface CalendarItem {
 const dayMs = 86_400_000;
 const order: readonly CalendarKind[] = ['freeze', 'window', 'run', 'plan'];
 
-/** Local dates are counted as days of UTC: they have no zone of their own. */
-function shift(day: string, days: number): string {
+/** A local date so many days on. Local dates are counted as days of UTC: they have no zone of their own. */
+export function shiftDay(day: string, days: number): string {
   return new Date(Date.parse(`${day}T00:00:00Z`) + days * dayMs).toISOString().slice(0, 10);
 }
 
 function mondayOf(day: string): string {
   const weekday = (new Date(`${day}T00:00:00Z`).getUTCDay() + 6) % 7;
-  return shift(day, -weekday);
+  return shiftDay(day, -weekday);
 }
 
 /** True for a day that the calendar has. */
@@ -42,11 +42,11 @@ export function isDay(text: string): boolean {
 
 /** Days that a view shows, whole weeks from Monday. */
 export function daysOf(view: CalendarView, day: string): string[] {
-  if (view === 'week') return Array.from({ length: 7 }, (_, n) => shift(mondayOf(day), n));
+  if (view === 'week') return Array.from({ length: 7 }, (_, n) => shiftDay(mondayOf(day), n));
   const first = mondayOf(`${day.slice(0, 7)}-01`);
-  const last = shift(addMonths(`${day.slice(0, 7)}-01`, 1), -1);
+  const last = shiftDay(addMonths(`${day.slice(0, 7)}-01`, 1), -1);
   const weeks = Math.ceil((Date.parse(last) - Date.parse(first) + dayMs) / (7 * dayMs));
-  return Array.from({ length: weeks * 7 }, (_, n) => shift(first, n));
+  return Array.from({ length: weeks * 7 }, (_, n) => shiftDay(first, n));
 }
 
 /** The same day of another month, or its last one. */
@@ -60,26 +60,27 @@ export function addMonths(day: string, months: number): string {
 export function moveDay(day: string, key: string): string | null {
   const steps: Readonly<Record<string, number>> = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -7, ArrowDown: 7 };
   const step = steps[key];
-  if (step !== undefined) return shift(day, step);
+  if (step !== undefined) return shiftDay(day, step);
   if (key === 'Home') return mondayOf(day);
-  if (key === 'End') return shift(mondayOf(day), 6);
+  if (key === 'End') return shiftDay(mondayOf(day), 6);
   if (key === 'PageUp') return addMonths(day, -1);
   return key === 'PageDown' ? addMonths(day, 1) : null;
 }
 
 /** Instants that hold these days in every zone; the days themselves are sorted out afterwards. */
 export function rangeOf(days: readonly string[]): { from: string; to: string } {
-  const at = (day: string, days: number): string => `${shift(day, days)}T00:00:00.000Z`;
+  const at = (day: string, days: number): string => `${shiftDay(day, days)}T00:00:00.000Z`;
   return { from: at(days[0] ?? '', -1), to: at(days.at(-1) ?? '', 2) };
 }
 
 /** Everything on the calendar as one kind of thing. */
 export function itemsOf(calendar: Calendar): CalendarItem[] {
-  const plain = { note: null, state: null, id: null, gone: false };
+  const plain = { note: null, state: null, gone: false };
   const windows = calendar.windows.map(({ windowId, name, siteId, occurrence }): CalendarItem => ({
     ...plain,
     kind: 'window',
     key: `w${windowId}${occurrence.start.at}`,
+    id: windowId,
     title: name,
     startsAt: occurrence.start.at,
     endsAt: occurrence.end.at,
@@ -91,6 +92,7 @@ export function itemsOf(calendar: Calendar): CalendarItem[] {
       ...plain,
       kind: 'freeze',
       key: `f${freezeId}${startsAt}`,
+      id: freezeId,
       title: name,
       note: reason === '' ? null : reason,
       startsAt,

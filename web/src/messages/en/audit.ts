@@ -72,6 +72,7 @@ export const audit: Readonly<Record<keyof typeof source, string>> = {
   'auditAction.ssh_access.deactivated': 'host given back to its agent',
   'auditAction.ssh_access.removed': 'SSH access forgotten',
   'auditAction.calendar_feed.created': 'calendar address created',
+  'auditAction.calendar_feed.renewed': 'calendar address renewed',
   'auditAction.calendar_feed.revoked': 'calendar address revoked',
   'auditAction.notice_settings.updated': 'people to notify changed',
   'auditAction.notice.created': 'notice prepared',

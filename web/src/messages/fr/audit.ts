@@ -71,6 +71,7 @@ export const audit = {
   'auditAction.ssh_access.deactivated': 'hôte rendu à son agent',
   'auditAction.ssh_access.removed': 'accès SSH oublié',
   'auditAction.calendar_feed.created': 'adresse de calendrier créée',
+  'auditAction.calendar_feed.renewed': 'adresse de calendrier renouvelée',
   'auditAction.calendar_feed.revoked': 'adresse de calendrier révoquée',
   'auditAction.notice_settings.updated': 'préavis : destinataires modifiés',
   'auditAction.notice.created': 'préavis préparé',

@@ -1,0 +1,30 @@
+export const feeds = {
+  'feeds.list': 'Calendar addresses (ICS)',
+  'feeds.new': 'New address',
+  'feeds.none': 'No address',
+  'feeds.noneText': 'One address a site, to see windows, freezes and runs in a calendar program.',
+  'feeds.once':
+    'This is the address of the site {site}, shown once. Whoever holds it may read these times; revoke it when it is lost.',
+  'feeds.copy': 'Copy the address',
+  'feeds.revoke': 'Revoke',
+  'feeds.revoked': 'Address revoked.',
+  'feeds.renew': 'Renew',
+  'feeds.renewed': 'The former address opens nothing any more.',
+  'feeds.noSite': 'Create a site first.',
+  'feeds.ofPerson': '{name}, for themselves',
+  'feeds.read': 'Read',
+  'feeds.neverRead': 'Never read',
+  'feeds.onlyOwner': 'Only this person renews their address.',
+  'feeds.mine': 'My calendar (ICS)',
+  'feeds.mineText':
+    'An address to give to your calendar program: what waits for your signature, what you asked for or signed, the end of exceptions that you answer for, and the windows and freezes of the sites you choose. It is read without signing in, and allows nothing else.',
+  'feeds.mineNone': 'No address of yours',
+  'feeds.mineOnce':
+    'This is your address, shown once. Whoever holds it reads your calendar; revoke it if it strays.',
+  'feeds.mineSites': 'Windows and freezes of these sites',
+  'feeds.mineNoSites': 'Without windows',
+  'feeds.madeOn': 'Made on',
+  'feeds.renewedOn': 'renewed on',
+  'feeds.full': '{count} addresses at most: revoke one.',
+  'feeds.subscribe': 'My calendar',
+} as const;

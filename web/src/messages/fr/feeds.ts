@@ -1,0 +1,30 @@
+export const feeds = {
+  'feeds.list': 'Adresses de calendrier (ICS)',
+  'feeds.new': 'Nouvelle adresse',
+  'feeds.none': 'Aucune adresse',
+  'feeds.noneText': 'Une adresse par site, pour voir fenêtres, gels et exécutions dans un agenda.',
+  'feeds.once':
+    'Voici l’adresse du site {site}, montrée une seule fois. Qui la détient peut lire ces moments ; révoquez-la si elle s’égare.',
+  'feeds.copy': 'Copier l’adresse',
+  'feeds.revoke': 'Révoquer',
+  'feeds.revoked': 'Adresse révoquée.',
+  'feeds.renew': 'Renouveler',
+  'feeds.renewed': 'L’ancienne adresse ne s’ouvre plus.',
+  'feeds.noSite': 'Créez d’abord un site.',
+  'feeds.ofPerson': '{name}, pour lui-même',
+  'feeds.read': 'Lue',
+  'feeds.neverRead': 'Jamais lue',
+  'feeds.onlyOwner': 'Seule cette personne renouvelle son adresse.',
+  'feeds.mine': 'Mon agenda (ICS)',
+  'feeds.mineText':
+    'Une adresse à donner à votre agenda : ce qui attend votre signature, ce que vous avez demandé ou signé, la fin des dérogations dont vous répondez, et les fenêtres et gels des sites choisis. Elle se lit sans se connecter et ne permet rien d’autre.',
+  'feeds.mineNone': 'Aucune adresse à vous',
+  'feeds.mineOnce':
+    'Voici votre adresse, montrée une seule fois. Qui la détient lit votre agenda ; révoquez-la si elle s’égare.',
+  'feeds.mineSites': 'Fenêtres et gels de ces sites',
+  'feeds.mineNoSites': 'Sans fenêtres',
+  'feeds.madeOn': 'Faite le',
+  'feeds.renewedOn': 'renouvelée le',
+  'feeds.full': '{count} adresses au plus : révoquez-en une.',
+  'feeds.subscribe': 'Mon agenda',
+} as const;
